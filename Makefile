@@ -1,0 +1,49 @@
+# Every target makes what it needs: the environment is built once, and again when the pins change.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/installed
+export TF_CPP_MIN_LOG_LEVEL ?= 3
+
+DATA ?= data/digits
+RUN ?= runs/demo
+CONFIG ?= configs/digits.yaml
+SET ?=
+
+.PHONY: help install demo test lint bench seeds pins clean
+
+help:  ## this list
+	@grep -E '^[a-z]+:.*##' Makefile | sed 's/:.*## /\t/'
+
+$(STAMP): requirements.txt pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==0.13.9
+	$(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements.txt
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps -e .
+	touch $@
+
+install: $(STAMP)  ## the environment in .venv
+
+demo: $(STAMP)  ## prepare, train, evaluate, index and query spoken and written digits
+	PYTHON=$(BIN)/python DATA=$(DATA) RUN=$(RUN) CONFIG=$(CONFIG) SET="$(SET)" sh pipelines/demo.sh
+
+test: $(STAMP)  ## all tests
+	$(BIN)/python -m pytest
+
+lint: $(STAMP)  ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+seeds: $(STAMP)  ## the demo's figures over three seeds (about 25 minutes)
+	$(BIN)/python -m pipelines.prepare --source digits --config $(CONFIG) --out $(DATA)
+	$(BIN)/python -m benchmarks.seeds --config $(CONFIG) --data $(DATA) --out runs/seeds
+
+bench: $(STAMP)  ## what the demo's model carries over to other voices, pens and framings
+	$(BIN)/python -m benchmarks.transfer --run $(RUN) --data $(DATA)
+
+pins:  ## resolve requirements.txt anew from pyproject.toml
+	$(BIN)/uv pip compile --quiet pyproject.toml --extra test --extra svg --extra tfds --python-version 3.11 -o requirements.txt
+
+clean:  ## remove what the demo left, not the environment
+	rm -rf data/digits runs/demo

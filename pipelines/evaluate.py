@@ -1,0 +1,75 @@
+"""Judges a run on prepared data: evaluation.json and a report to look at."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from pipelines.cli import run
+from vqmm.errors import UserError
+
+DESCRIPTION = "Judges a run: alignment, codebook, reconstruction and cost, as JSON and as a page."
+EXAMPLES = """\
+  python -m pipelines.evaluate --run runs/demo --data data/digits
+  python -m pipelines.evaluate --run runs/demo --data data/my-recordings --split test --out judged/mine
+  python -m pipelines.evaluate --run runs/demo --data data/digits --json
+
+The data need not be what the run was trained on; its sample rate and picture size must be the run's."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds what this verb takes."""
+    parser.add_argument("--run", type=Path, required=True, metavar="RUN", help="run folder that train left")
+    parser.add_argument("--data", type=Path, required=True, metavar="DATA", help="folder that prepare left")
+    parser.add_argument("--split", default="test", help="train, validation or test (default: %(default)s)")
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", help="where the files go (default: the run folder)"
+    )
+    parser.add_argument("--json", action="store_true", help="print evaluation.json")
+
+
+def main(args: argparse.Namespace) -> None:
+    """Judges, writes, and says the figures that matter."""
+    from vqmm.data.records import Dataset
+
+    dataset = Dataset.open(args.data)
+    out = args.out or args.run
+    if out.exists() and not out.is_dir():
+        raise UserError(f"--out {out} is a file; give a folder")
+    from vqmm.training.run_folder import open_run
+
+    opened = open_run(args.run)
+    from vqmm.report import write_evaluation
+
+    figures = write_evaluation(opened, dataset, args.split, out)
+    if args.json:
+        print(json.dumps(figures))
+    else:
+        _show(figures, out)
+
+
+def _show(figures: dict[str, Any], out: Path) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("", "mAP by code distance", "95 %", "chance")
+    for direction, section in figures["retrieval"].items():
+        found = section["code_distance"]["map"]
+        low, high = found["ci95"]
+        table.add_row(
+            direction.replace("_", " "),
+            f"{found['value']:.3f}",
+            f"{low:.3f} to {high:.3f}",
+            f"{found['chance']:.3f}",
+        )
+    console = Console()
+    console.print(table)
+    console.print(
+        f"{out / 'evaluation.json'}\n{out / 'report' / 'index.html'}", highlight=False, soft_wrap=True
+    )
+
+
+if __name__ == "__main__":
+    run("evaluate", DESCRIPTION, EXAMPLES, add_arguments, main)

@@ -1,0 +1,126 @@
+"""Turns a manifest, or a source that is fetched or made here, into training data."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipelines.cli import run
+from vqmm.errors import UserError
+
+if TYPE_CHECKING:
+    from vqmm.data.prepare import Prepared
+
+SOURCES = ("digits", "tuxpaint", "tfds")
+DESCRIPTION = "Decodes recordings and pictures into shards, dataset.json and rejected.csv."
+EXAMPLES = """\
+  python -m pipelines.prepare --source digits --config configs/digits.yaml --out data/digits
+  python -m pipelines.prepare --source tuxpaint --config configs/tuxpaint.yaml --out data/tuxpaint
+  python -m pipelines.prepare --manifest pairs/manifest.csv --config configs/digits.yaml --out data/pairs
+
+A manifest is a CSV, JSONL or Parquet table with the columns audio and image (paths relative to it, either
+may be empty) and, where you have them, label, split (train, validation, test), id, caption and item."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds what this verb takes."""
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--source", choices=SOURCES, help="data that is made or fetched here")
+    what.add_argument("--manifest", type=Path, metavar="FILE", help="a table of your own pairs")
+    parser.add_argument("--config", type=Path, required=True, metavar="FILE", help="YAML config")
+    parser.add_argument("--set", action="append", default=[], metavar="K=V", help="override a config key")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write")
+    parser.add_argument(
+        "--archive",
+        "--source-folder",
+        type=Path,
+        metavar="PATH",
+        help="tuxpaint: a package, archive or folder that you have, instead of fetching it",
+    )
+    parser.add_argument(
+        "--limit", type=int, metavar="N", help="about so many items of the source, for a trial"
+    )
+    parser.add_argument(
+        "--workers", type=int, default=os.cpu_count(), metavar="N", help="processes (default: %(default)s)"
+    )
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+
+
+def main(args: argparse.Namespace) -> None:
+    """Prepares, then says what came of it."""
+    _check(args)
+    from vqmm.config import load_config
+
+    config = load_config(args.config, args.set)
+    from vqmm.data.prepare import prepare
+
+    manifest = args.manifest or _write_source(args, config.seed)
+    done = prepare(manifest, config, args.out, name=args.source, workers=args.workers, progress=not args.json)
+    if args.json:
+        print(json.dumps(_summary(done, args.out)))
+    else:
+        _show(done, args.out)
+
+
+def _check(args: argparse.Namespace) -> None:
+    if args.archive and args.source != "tuxpaint":
+        raise UserError(f"--archive {args.archive}: only --source tuxpaint takes one")
+    if args.limit is not None and (args.manifest or args.limit < 1):
+        raise UserError(f"--limit {args.limit}: a number from 1, and only with --source")
+    if args.workers < 1:
+        raise UserError(f"--workers {args.workers}: at least 1")
+
+
+def _write_source(args: argparse.Namespace, seed: int) -> Path:
+    """Leaves the source's files and its manifest in OUT/source."""
+    folder, common = args.out / "source", {"workers": args.workers, "limit": args.limit}
+    progress = not args.json
+    if args.source == "digits":
+        from vqmm.data.sources.digits import write_digits
+
+        return write_digits(folder, seed, progress=progress, **common)
+    if args.source == "tuxpaint":
+        from vqmm.data.sources.tuxpaint import write_tuxpaint
+
+        return write_tuxpaint(folder, seed, progress=progress, source=args.archive, **common)
+    from vqmm.data.sources.tfds import write_tfds
+
+    return write_tfds(folder, seed, progress=progress, **common)
+
+
+def _summary(done: Prepared, out: Path) -> dict[str, object]:
+    return {
+        "out": str(out),
+        "counts": done.dataset.counts,
+        "labels": len(done.dataset.labels),
+        "rows": done.rows,
+        "rejected": done.rejected,
+        "reused_shards": done.reused,
+        "in_two_splits": done.in_two_splits,
+        "checksum": done.dataset.checksum,
+        "seconds": round(done.seconds, 2),
+    }
+
+
+def _show(done: Prepared, out: Path) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("split", "recordings", "pictures", "paired items")
+    for split, count in done.dataset.counts.items():
+        table.add_row(split, *(str(count[key]) for key in ("recordings", "pictures", "pairs_items")))
+    console = Console()
+    console.print(table)
+    if done.in_two_splits:
+        console.print(f"note: {done.in_two_splits} files stand in more than one split: figures will flatter")
+    rejected = f"{done.rejected} of {done.rows} rows rejected"
+    where = f" (see {out / 'rejected.csv'})" if done.rejected else ""
+    reused = f", {done.reused} finished shards reused" if done.reused else ""
+    console.print(f"{out}: {rejected}{where}{reused}, {done.seconds:.1f} s", soft_wrap=True, highlight=False)
+
+
+if __name__ == "__main__":
+    run("prepare", DESCRIPTION, EXAMPLES, add_arguments, main)

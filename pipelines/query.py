@@ -1,0 +1,132 @@
+"""Finds the pictures of a recording, or the recordings of a picture, in an index."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipelines.cli import run
+from vqmm.errors import UserError
+
+if TYPE_CHECKING:
+    from vqmm.data.shards import Modality
+    from vqmm.retrieval.protocol import Item
+
+DESCRIPTION = "Ranks the items of an index by how well their shared codes fit a recording or a picture."
+EXAMPLES = """\
+  python -m pipelines.query --run runs/demo --index runs/demo/index --audio seven.wav
+  python -m pipelines.query --run runs/demo --index runs/demo/index --image scan.png --k 5 --json
+  python -m pipelines.query --run runs/demo --index runs/demo/index --image scan.png --modality image
+  python -m pipelines.query --run runs/demo --index runs/demo/index --audio seven.wav \\
+      --data data/digits --save out/seven
+
+A score is the sum over slots of the cosine between query and item, so it is at most the number of slots."""
+OTHER = {"audio": "image", "image": "audio"}
+KINDS = {"audio": "recordings", "image": "pictures", "any": "items"}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds what this verb takes."""
+    parser.add_argument("--run", type=Path, required=True, metavar="RUN", help="run folder that train left")
+    parser.add_argument("--index", type=Path, required=True, metavar="INDEX", help="folder that index left")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--audio", type=Path, metavar="FILE", help="a recording to ask with")
+    what.add_argument("--image", type=Path, metavar="FILE", help="a picture to ask with")
+    parser.add_argument("--k", type=int, metavar="K", help="hits to show (default: 10, or all if fewer)")
+    parser.add_argument(
+        "--modality", choices=("audio", "image", "any"), help="what to find (default: the other modality)"
+    )
+    parser.add_argument(
+        "--score",
+        choices=("asymmetric", "code"),
+        default="asymmetric",
+        help="the query's continuous latents, or its codes as an item has them (default: %(default)s)",
+    )
+    parser.add_argument("--data", type=Path, metavar="DATA", help="the data that was indexed, for --save")
+    parser.add_argument("--save", type=Path, metavar="DIR", help="write the hits there as files")
+    parser.add_argument("--json", action="store_true", help="print the hits as JSON")
+
+
+def main(args: argparse.Namespace) -> None:
+    """Encodes the query, searches, and shows the hits."""
+    if (args.save is None) != (args.data is None):
+        raise UserError("--save DIR and --data DATA go together: the index holds codes, the data the files")
+    if args.k is not None and args.k < 1:
+        raise UserError(f"--k {args.k}: 1 is the least")
+    path = args.audio or args.image
+    if not path.is_file():
+        raise UserError(f"{path}: no such file")
+    from vqmm.training.run_folder import open_run
+
+    opened = open_run(args.run)
+    # Loaded late, so that a wrong command line is told at once.
+    from vqmm.data.file_records import file_records
+    from vqmm.encoding import codebook_fingerprint, encode_records
+    from vqmm.retrieval import FaissIndex
+    from vqmm.retrieval.model_index import query_values
+
+    index = FaissIndex.open(args.index, codebook_fingerprint(opened.model))
+    asked: Modality = "audio" if args.audio else "image"
+    wanted = args.modality or OTHER[asked]
+    found = None if wanted == "any" else wanted
+    held = index.count(found)
+    if not held:
+        raise UserError(f"{args.index} holds no {KINDS[wanted]}; index data that has some, or set --modality")
+    k = args.k or min(10, held)
+    if k > held:
+        raise UserError(f"--k {k}: {args.index} holds {held} {KINDS[wanted]}; ask for {held} or fewer")
+    records = file_records([path], asked, opened.config.data)
+    encoded = encode_records(opened.model, records, opened.config, asked)
+    hits = index.search(query_values(opened.model, encoded, args.score), k, found)
+    items, scores = hits.items[0], hits.scores[0].tolist()
+    saved: list[Path] | None = None
+    if args.save is not None:
+        from vqmm.data.records import Dataset
+        from vqmm.retrieval.hit_files import save_hits
+
+        saved = save_hits(Dataset.open(args.data), items, args.save)
+    query = {
+        "path": str(path),
+        "modality": asked,
+        "searched": wanted,
+        "score": args.score,
+        "best_possible": index.slots,
+        "codes": encoded.shared[0].tolist(),
+    }
+    _show(query, _rows(items, scores, saved), args.json)
+
+
+def _rows(items: list[Item], scores: list[float], saved: list[Path] | None) -> list[dict[str, Any]]:
+    rows = []
+    for rank, (item, score) in enumerate(zip(items, scores, strict=True), start=1):
+        row: dict[str, Any] = {"rank": rank, "id": item.id, "modality": item.modality, "split": item.split}
+        row |= {"label": item.metadata.get("label", ""), "score": round(score, 6)}
+        row |= {name: value for name, value in item.metadata.items() if name not in row and value}
+        if saved is not None:
+            row["saved"] = str(saved[rank - 1])
+        rows.append(row)
+    return rows
+
+
+def _show(query: dict[str, Any], rows: list[dict[str, Any]], as_json: bool) -> None:
+    if as_json:
+        print(json.dumps({"query": query, "hits": rows}))
+        return
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    title = f"{query['path']}: {KINDS[query['searched']]} (score of at most {query['best_possible']})"
+    columns = ["id", "label", *(["caption"] if any("caption" in row for row in rows) else [])]
+    table = Table("rank", *columns, "score")
+    for row in rows:
+        cells = [row["rank"], *(row.get(name, "") for name in columns), f"{row['score']:.3f}"]
+        table.add_row(*(Text(str(cell)) for cell in cells))  # Text: an id with brackets is no markup
+    print(title)  # not the table's own, which would be broken at the width of the table
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    run("query", DESCRIPTION, EXAMPLES, add_arguments, main)

@@ -1,0 +1,125 @@
+"""Turns recordings and pictures into token files."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipelines.cli import run
+from vqmm.errors import UserError
+
+if TYPE_CHECKING:
+    from vqmm.data.records import Records
+    from vqmm.data.shards import Modality
+    from vqmm.tokens import TokenFile
+
+DESCRIPTION = "Writes the codes of recordings and pictures as .npz token files."
+EXAMPLES = """\
+  python -m pipelines.tokenize --run runs/demo --data data/digits --split train test --out out/tokens
+  python -m pipelines.tokenize --run runs/demo --audio one.wav two.wav --out out/spoken.npz
+  python -m pipelines.tokenize --run runs/demo --image scans/*.png --out out/scans
+
+Prepared data gives one file for each modality and split, as out/tokens/audio-test.npz. Files of yours go into
+one token file where --out ends in .npz, else each into one of its own name in the folder --out."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds what this verb takes."""
+    parser.add_argument("--run", type=Path, required=True, metavar="RUN", help="run folder that train left")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--data", type=Path, metavar="DATA", help="folder that prepare left")
+    what.add_argument("--audio", type=Path, nargs="+", metavar="FILE", help="recordings")
+    what.add_argument("--image", type=Path, nargs="+", metavar="FILE", help="pictures")
+    parser.add_argument(
+        "--split", nargs="+", metavar="SPLIT", help="of --data: train, validation, test (default: test)"
+    )
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE|DIR", help="what to write")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+
+
+def main(args: argparse.Namespace) -> None:
+    """Encodes, writes, and says what is where."""
+    if args.split and args.data is None:
+        raise UserError("--split goes with --data; files of yours have no splits")
+    single = args.data is None and args.out.suffix == ".npz"
+    if args.data is not None and args.out.suffix == ".npz":
+        raise UserError(f"--out {args.out}: --data gives several token files; name a folder")
+    if not single and args.out.exists() and not args.out.is_dir():
+        raise UserError(f"--out {args.out} is a file; give a folder, or a name ending in .npz")
+    paths = [] if single or args.data is not None else [_own_name(args.out, p) for p in _files(args)]
+    if len(set(paths)) < len(paths):
+        twice = next(path for path in paths if paths.count(path) > 1)
+        raise UserError(f"two of the files would become {twice}; name one --out ending in .npz for all")
+    from vqmm.training.run_folder import open_run
+
+    opened = open_run(args.run)
+    # Loaded late, so that a wrong command line is told at once.
+    from vqmm.encoding import encode_records, tokens_of
+    from vqmm.tokens import save_tokens
+
+    written: list[dict[str, Any]] = []
+    for path, modality, records in _sources(args, opened.config, single):
+        encoded = encode_records(opened.model, records, opened.config, modality)
+        tokens = tokens_of(opened.model, opened.config, encoded, records)
+        save_tokens(path, tokens)
+        written.append({"path": str(path), **_facts(tokens)})
+    if args.json:
+        print(json.dumps({"files": written}))
+        return
+    for line in written:
+        print(
+            f"{line['path']}: {line['items']} x {line['shared']} shared and {line['private']} private codes "
+            f"({line['modality']}, {line['bytes_per_item']} bytes an item), codebook {line['fingerprint']}"
+        )
+
+
+def _sources(args: argparse.Namespace, config: Any, single: bool) -> Iterator[tuple[Path, Modality, Records]]:
+    from vqmm.data.file_records import file_records
+    from vqmm.data.records import Dataset
+
+    if args.data is not None:
+        dataset = Dataset.open(args.data)
+        dataset.check(config)
+        for split in args.split or ["test"]:
+            held = dataset.split(split)
+            if not len(held.recordings) and not len(held.pictures):
+                raise UserError(f"split {split!r} of {args.data} is empty; choose another")
+            if len(held.recordings):
+                yield args.out / f"audio-{split}.npz", "audio", held.recordings
+            if len(held.pictures):
+                yield args.out / f"image-{split}.npz", "image", held.pictures
+        return
+    modality: Modality = "audio" if args.audio else "image"
+    if single:
+        yield args.out, modality, file_records(_files(args), modality, config.data)
+        return
+    for path in _files(args):
+        yield _own_name(args.out, path), modality, file_records([path], modality, config.data)
+
+
+def _files(args: argparse.Namespace) -> list[Path]:
+    return args.audio or args.image
+
+
+def _own_name(folder: Path, path: Path) -> Path:
+    return folder / f"{path.stem}.npz"
+
+
+def _facts(tokens: TokenFile) -> dict[str, Any]:
+    private = tokens.private
+    size = tokens.shared.nbytes + (0 if private is None else private.nbytes)
+    return {
+        "modality": tokens.modality,
+        "items": len(tokens),
+        "shared": tokens.shared.shape[1],
+        "private": 0 if private is None else private.shape[1],
+        "bytes_per_item": size // len(tokens),
+        "fingerprint": tokens.fingerprint,
+    }
+
+
+if __name__ == "__main__":
+    run("tokenize", DESCRIPTION, EXAMPLES, add_arguments, main)

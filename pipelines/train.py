@@ -1,0 +1,64 @@
+"""Trains a model on prepared data, in a run folder."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from pipelines.cli import run
+from vqmm.config import load_config
+from vqmm.data.records import Dataset
+from vqmm.training.run_folder import RunFolder, check_run, identity
+
+EXAMPLES = """\
+  python -m pipelines.train --config configs/digits.yaml --data data/digits --run runs/demo
+  python -m pipelines.train --config configs/digits.yaml --data data/digits --run runs/short \\
+      --set train.steps=400 train.learning_rate=0.001
+  python -m pipelines.train --config configs/digits.yaml --data data/digits --run runs/two \\
+      --set train.strategy=mirrored
+
+The same command again continues a run that was stopped or killed, to the same result."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declares the options."""
+    parser.add_argument("--config", required=True, type=Path, help="YAML config")
+    parser.add_argument("--data", required=True, type=Path, help="folder that prepare left")
+    parser.add_argument("--run", required=True, type=Path, help="run folder, made or continued")
+    parser.add_argument(
+        "--set", nargs="+", default=[], action="extend", metavar="KEY=VALUE", help="overrides"
+    )
+    parser.add_argument("--json", action="store_true", help="print the final figures as JSON")
+
+
+def main(args: argparse.Namespace) -> int:
+    """Trains; returns 0, or 128 plus the signal that stopped it."""
+    config = load_config(args.config, args.set)
+    dataset = Dataset.open(args.data)
+    dataset.check(config)
+    check_run(args.run, config, identity(dataset))
+    # Loaded late, so that a wrong command line is told at once.
+    from vqmm.training.loop import train
+    from vqmm.training.metrics_log import read_metrics
+    from vqmm.training.progress import summary
+    from vqmm.training.stop_signals import Interrupted
+
+    try:
+        trained = train(config, dataset, args.run)
+    except Interrupted as stop:
+        print(f"train: {stop}; the same command continues", file=sys.stderr)
+        return 128 + stop.number
+    lines = [line for line in read_metrics(RunFolder(args.run).metrics) if line["step"] == trained.step]
+    validations = [line for line in lines if line["split"] == "validation"]
+    figures = validations[-1] if validations else {}
+    if args.json:
+        print(json.dumps({"run": str(args.run), "step": trained.step, "figures": figures}))
+    else:
+        print(f"{args.run}: model of step {trained.step}  {summary(figures)}")
+    return 0
+
+
+if __name__ == "__main__":
+    run("train", __doc__.splitlines()[0], EXAMPLES, add_arguments, main)

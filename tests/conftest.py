@@ -1,0 +1,82 @@
+"""A data set and a config small enough to train on in seconds."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import numpy as np
+import pytest
+import soundfile
+import tensorflow as tf
+from PIL import Image
+
+from vqmm.config import Config
+from vqmm.data.prepare import prepare
+from vqmm.data.records import Dataset
+
+RATE = 2000
+
+# Two logical devices, so that mirrored training is tested on any machine.
+tf.config.set_logical_device_configuration(
+    tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
+)
+COUNTS = {"train": 24, "validation": 8, "test": 8}
+
+
+@pytest.fixture(scope="session")
+def tiny_config() -> Config:
+    """Four labels, tones and stripes, two slots."""
+    return Config.model_validate(
+        {
+            "name": "tiny",
+            "data": {
+                "pair_by": "label",
+                "audio": {"sample_rate": RATE, "samples": 1024},
+                "image": {"height": 16, "width": 16, "channels": 1},
+            },
+            "augment": {"audio": {"gain_db": 3}, "image": {"noise": 0.05}},
+            "model": {
+                "slots": 2,
+                "filters": [4],
+                "dropout": 0.1,
+                "log_mel": {"n_fft": 64, "hop_length": 32, "mels": 16},
+                "quantizer": {"dim": 8, "shared": 4, "image": 8, "audio": 8},
+            },
+            "schedule": {"quantize_from": 4, "kmeans_batches": 2},
+            "train": {
+                "steps": 12,
+                "batch_size": 8,
+                "warmup_steps": 2,
+                "validate_every": 6,
+                "checkpoint_every": 6,
+                "tensorboard": False,
+            },
+            "evaluate": {"batch_size": 8},
+        }
+    )
+
+
+@pytest.fixture(scope="session")
+def tiny_data(tiny_config: Config, tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    """Tones whose pitch, and stripes whose direction, tell the label."""
+    folder = tmp_path_factory.mktemp("tiny")
+    rng = np.random.default_rng(0)
+    lines = ["audio,image,label,split"]
+    for split, count in COUNTS.items():
+        for n in range(count):
+            label = n % 4
+            time = np.arange(900 + 20 * n) / RATE
+            tone = 0.5 * np.sin(2 * np.pi * (150 + 180 * label) * time) + 0.02 * rng.standard_normal(
+                len(time)
+            )
+            soundfile.write(folder / f"{split}{n}.wav", tone, RATE)
+            y, x = np.mgrid[:16, :16]
+            wave = np.sin((x * np.cos(label * np.pi / 4) + y * np.sin(label * np.pi / 4)) + rng.uniform(0, 6))
+            Image.fromarray((127 + 120 * wave).astype("uint8")).save(folder / f"{split}{n}.png")
+            lines += [f"{split}{n}.wav,,{label},{split}", f",{split}{n}.png,{label},{split}"]
+    manifest = folder / "manifest.csv"
+    manifest.write_text("\n".join(lines) + "\n")
+    return prepare(manifest, tiny_config, Path(folder) / "data", workers=1, progress=False).dataset

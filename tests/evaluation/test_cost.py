@@ -1,0 +1,22 @@
+import pytest
+
+from vqmm.evaluation.cost import bytes_per_item, cost_section
+
+
+@pytest.mark.parametrize(
+    "slots, codes, expected", [(8, 12, 8), (8, 256, 8), (8, 257, 9), (4, 1024, 5), (3, 65536, 6)]
+)
+def test_bytes(slots, codes, expected):
+    assert bytes_per_item(slots, codes) == expected
+
+
+def test_times_come_from_the_log():
+    log = [
+        {"step": 10, "split": "train", "seconds": 5.0},
+        {"step": 30, "split": "validation", "seconds": 12.0},
+    ]
+    found = cost_section(log, 8, 16)
+    assert found["train_seconds"] == {"value": 12.0, "ci95": None, "n": 1}
+    assert found["steps_per_second"]["value"] == 2.5
+    assert found["bits_per_item"]["value"] == 32.0
+    assert "train_seconds" not in cost_section([], 8, 16)

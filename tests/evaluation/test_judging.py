@@ -1,0 +1,103 @@
+"""The whole of evaluation.json, and reconstruction against figures made by hand."""
+
+import json
+
+import librosa
+import numpy as np
+import pytest
+
+from vqmm.evaluation import evaluate, gather_material, judge, rebuild
+from vqmm.evaluation.reconstruction import reconstruction_section
+from vqmm.models import Codes, build_model
+
+
+@pytest.fixture(scope="module")
+def config(tiny_config):
+    fewer = tiny_config.evaluate.model_copy(update={"bootstrap": 30})
+    return tiny_config.model_copy(update={"evaluate": fewer})
+
+
+@pytest.fixture(scope="module")
+def model(config):
+    return build_model(config)
+
+
+@pytest.fixture(scope="module")
+def figures(model, tiny_data, config):
+    log = [{"step": 12, "split": "train", "seconds": 3.0, "loss": 1.0}]
+    return evaluate(model, tiny_data, config, "test", log)
+
+
+def is_figure(tree):
+    if tree["ci95"] is not None:
+        low, high = tree["ci95"]
+        assert low <= tree["value"] <= high
+    return np.isfinite(tree["value"]) and tree["n"] >= 1
+
+
+def test_layout(figures):
+    for direction in ("audio_to_image", "image_to_audio"):
+        for scorer in ("continuous", "code_distance", "asymmetric", "exact"):
+            row = figures["retrieval"][direction][scorer]
+            for name in ("map", "r1", "r5", "r10", "median_rank"):
+                assert is_figure(row[name]) and row[name]["ci95"]
+                assert row[name]["chance"] == row["chance"][name]
+        assert is_figure(figures["transfer"][direction]["across"])
+    for name in ("usage", "perplexity", "entropy_ratio", "pair_agreement", "exclusive", "js_divergence"):
+        assert is_figure(figures["codebook"][name])
+    assert set(figures["codebook"]["ranges"]) == {"shared", "image", "audio"}
+    for name in ("mse", "psnr", "ssim"):
+        assert is_figure(figures["reconstruction"]["image"][name])
+        assert is_figure(figures["reconstruction"]["image"]["shared_only"][name])
+    for name in ("log_mel_l1", "multiscale_mel", "vocoder_floor"):
+        assert is_figure(figures["reconstruction"]["audio"][name])
+    for name, value in {"train_seconds": 3.0, "steps_per_second": 4.0, "bytes_per_item": 2.0}.items():
+        assert figures["cost"][name]["value"] == value
+    assert figures["relevance"] == "label" and figures["label_supervision"]["by_class"] is True
+    assert json.loads(json.dumps(figures, allow_nan=False)) == figures
+
+
+def test_the_same_again(model, tiny_data, config, figures):
+    again = evaluate(model, tiny_data, config, "test", [{"step": 12, "split": "train", "seconds": 3.0}])
+    assert again == figures
+
+
+def test_the_very_item_is_asked_for_where_pairs_are_finer_than_labels(model, tiny_data, config, figures):
+    assert "retrieval_same_item" not in figures
+    held = gather_material(model, tiny_data, config, "test")
+    sides = [s._replace(encoded=s.encoded._replace(items=np.arange(8))) for s in (held.audio, held.image)]
+    paired = held._replace(audio=sides[0], image=sides[1], pair_by="item")
+    found = judge(model, paired, tiny_data, config, "test")
+    assert found["relevance"] == "label"
+    assert found["retrieval_same_item"]["audio_to_image"]["exact"]["r1"]["chance"] == pytest.approx(1 / 8)
+    assert found["codebook"]["pair_agreement"]["n"] == 8
+
+
+def test_a_grid_has_tokens_without_places(tiny_data, config):
+    grid = config.model_copy(update={"model": config.model.model_copy(update={"layout": "grid"})})
+    found = evaluate(build_model(grid), tiny_data, grid, "test")
+    assert "bags of codes" in found["scorers"]["exact"]
+    for direction in found["retrieval"].values():
+        assert set(direction) == {"continuous", "code_distance", "asymmetric", "exact", "kmeans"}
+    assert is_figure(found["codebook"]["pair_agreement"]) and "agreement_by_slot" not in found["codebook"]
+
+
+def test_reconstruction_by_hand(model, tiny_data, config):
+    material = gather_material(model, tiny_data, config, "test")
+    found = reconstruction_section(model, material, config)
+    image, audio = material.image, material.audio
+    codes = Codes(image.encoded.shared, image.encoded.private)
+    rebuilt = np.asarray(model.decode(codes, "image"))
+    errors = ((rebuilt - image.inputs) ** 2).mean(axis=(1, 2, 3))
+    assert found["image"]["mse"]["value"] == pytest.approx(errors.mean(), rel=1e-5)
+    assert found["image"]["psnr"]["value"] == pytest.approx(np.mean(-10 * np.log10(errors)), rel=1e-5)
+    alone = np.asarray(model.decode(Codes(audio.encoded.shared, None), "audio"))
+    spec = config.model.log_mel
+    mels = librosa.feature.melspectrogram(
+        y=audio.inputs, sr=2000, n_fft=spec.n_fft, hop_length=spec.hop_length, n_mels=spec.mels,
+        htk=True, norm=None, pad_mode="constant",
+    )  # fmt: skip
+    original = np.log10(np.maximum(mels[..., :32], 1e-5)).swapaxes(1, 2)[..., None]
+    l1 = np.abs(alone - original).mean()
+    assert found["audio"]["shared_only"]["log_mel_l1"]["value"] == pytest.approx(l1, rel=1e-3)
+    np.testing.assert_allclose(rebuild(model, image, np.array([3, 1])), rebuilt[[3, 1]], atol=1e-5)

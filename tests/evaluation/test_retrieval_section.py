@@ -1,0 +1,97 @@
+import numpy as np
+import pytest
+from materials import START, TABLE, encode, material
+
+from vqmm.errors import UserError
+from vqmm.evaluation.alignment import (
+    SCORERS,
+    by_item,
+    coded,
+    make_scorers,
+    relevance,
+    retrieval_section,
+    transfer_section,
+)
+from vqmm.metrics import cosine_scorer, exact_scorer, judge_retrieval
+
+LABELS = np.arange(40) % 4
+
+
+def judged(held, layout="slots", wanted=None):
+    wanted = wanted or relevance(held.audio.encoded, held.image.encoded)
+    return retrieval_section(held, TABLE, START, layout, wanted, 30, 0)
+
+
+def test_perfect_codes_find_everything_and_shifted_labels_nothing():
+    held = material(encode("audio", LABELS), encode("image", LABELS, seed=1))
+    for direction in judged(held).values():
+        assert set(direction) == {*SCORERS["slots"], "kmeans"}
+        for scorer in ("code_distance", "asymmetric", "exact"):
+            assert direction[scorer]["map"]["value"] == pytest.approx(1.0)
+        assert set(direction["kmeans"]) == {"code_distance", "asymmetric", "exact"}
+        assert direction["exact"]["map"]["chance"] == pytest.approx(0.3, abs=0.06)
+    moved = encode("image", LABELS, seed=1)._replace(labels=((LABELS + 1) % 4).astype("int32"))
+    for direction in judged(material(encode("audio", LABELS), moved)).values():
+        assert direction["exact"]["r10"]["value"] == 0.0
+
+
+def test_figures_are_those_of_the_scorers():
+    held = material(encode("audio", LABELS, wrong=0.4), encode("image", LABELS, wrong=0.4, seed=1))
+    audio, image = held.audio.encoded, held.image.encoded
+    found = judged(held)["image_to_audio"]
+    exact = judge_retrieval(exact_scorer(image.shared, audio.shared), LABELS, LABELS, 30)
+    both = cosine_scorer(TABLE[image.shared - START], TABLE[audio.shared - START])
+    assert found["exact"] == exact.to_json()
+    assert found["code_distance"]["map"] == judge_retrieval(both, LABELS, LABELS, 30).map.to_json()
+
+
+def test_grids_compare_bags():
+    """The same codes in another order, and more of them, are the same item."""
+    audio = encode("audio", LABELS, wrong=0.3)
+    image = audio._replace(
+        modality="image",
+        shared=np.concatenate([audio.shared[:, ::-1]] * 2, axis=1),
+        embeddings=np.concatenate([audio.embeddings[:, ::-1]] * 2, axis=1),
+    )
+    sides = coded(audio, TABLE, START), coded(image, TABLE, START)
+    for name, scorer in make_scorers(*sides, TABLE, "grid").items():
+        noise = 0.05 if name == "asymmetric" else 1e-5  # latents lie beside their codes
+        np.testing.assert_allclose(np.diag(scorer(slice(None))), 1.0, atol=noise, err_msg=name)
+    section = judged(material(audio, image), "grid")
+    assert section["audio_to_image"]["continuous"]["map"]["value"] > 0.8
+    assert set(section["audio_to_image"]["kmeans"]) == {"code_distance", "asymmetric", "exact"}
+
+
+def test_unknown_labels_are_left_out():
+    labels = np.where(np.arange(40) < 10, -1, LABELS)
+    found = judged(material(encode("audio", labels), encode("image", LABELS)))
+    assert found["audio_to_image"]["exact"]["map"]["n"] == 30
+    assert found["image_to_audio"]["exact"]["map"]["n"] == 40
+
+
+def test_items_decide_without_labels():
+    none = np.full(8, -1)
+    audio, image = encode("audio", none, items=np.arange(8)), encode("image", none, items=np.arange(8)[::-1])
+    wanted = relevance(audio, image)
+    assert wanted.kind == "item"
+    found = judged(material(audio, image, train=False), wanted=wanted)
+    # All codes are equal: everything ties, and the figures are those of chance.
+    assert found["audio_to_image"]["exact"]["r1"]["value"] == pytest.approx(1 / 8)
+    assert found["audio_to_image"]["exact"]["r1"]["chance"] == pytest.approx(1 / 8)
+    assert "kmeans" not in found["audio_to_image"]
+
+
+def test_nothing_in_common_is_told():
+    audio, image = encode("audio", [-1] * 3, items=[0, 1, 2]), encode("image", [-1] * 3, items=[5, 6, 7])
+    with pytest.raises(UserError, match="same item"):
+        judged(material(audio, image), wanted=by_item(audio, image))
+
+
+@pytest.mark.parametrize("layout", ["slots", "grid"])
+def test_transfer(layout):
+    held = material(encode("audio", LABELS), encode("image", LABELS, seed=1))
+    found = transfer_section(held, 4, START, layout, 20, 0)
+    assert found["audio_to_image"]["across"]["value"] == found["image_to_audio"]["within"]["value"] == 1.0
+    assert transfer_section(held._replace(train_audio=None), 4, START, layout, 20, 0) is None
+    unlabelled = material(encode("audio", [-1] * 4), encode("image", LABELS))
+    assert transfer_section(unlabelled, 4, START, layout, 20, 0) is None

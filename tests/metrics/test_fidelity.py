@@ -1,0 +1,50 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+from scipy.ndimage import gaussian_filter
+
+from vqmm.metrics import log_mel_l1, mean_squared_error, psnr, ssim
+
+RNG = np.random.default_rng(0)
+A = gaussian_filter(RNG.random((3, 24, 20, 1)), (0, 2, 2, 0)).astype("float32")
+B = np.clip(A + 0.1 * RNG.normal(size=A.shape), 0, 1).astype("float32")
+
+
+def test_mse_and_psnr_against_tensorflow():
+    np.testing.assert_allclose(mean_squared_error(A, B), np.mean((A - B) ** 2, axis=(1, 2, 3)), rtol=1e-5)
+    np.testing.assert_allclose(psnr(A, B), tf.image.psnr(A, B, 1.0), rtol=1e-5)
+
+
+def test_known_psnr():
+    black = np.zeros((1, 8, 8, 3), "float32")
+    assert psnr(black, black + 0.1)[0] == pytest.approx(20.0, abs=1e-4)
+    assert psnr(black, black)[0] == 100.0
+
+
+def test_ssim_from_its_definition():
+    """Gaussian moments by scipy, valid windows only."""
+
+    def smooth(x):
+        return gaussian_filter(x, 1.5, truncate=5 / 1.5)[5:-5, 5:-5]
+
+    expected = []
+    for x, y in zip(A[..., 0].astype(float), B[..., 0].astype(float), strict=True):
+        mx, my = smooth(x), smooth(y)
+        vx, vy, cov = smooth(x * x) - mx**2, smooth(y * y) - my**2, smooth(x * y) - mx * my
+        c1, c2 = 0.01**2, 0.03**2
+        expected.append(
+            (((2 * mx * my + c1) * (2 * cov + c2)) / ((mx**2 + my**2 + c1) * (vx + vy + c2))).mean()
+        )
+    np.testing.assert_allclose(ssim(A, B), expected, atol=1e-4)
+
+
+def test_ssim_of_equal_and_of_tiny_pictures():
+    np.testing.assert_allclose(ssim(A, A), 1.0, atol=1e-6)
+    tiny = A[:, :8, :8]
+    assert ssim(tiny, tiny) == pytest.approx(np.ones(3)) and np.all(ssim(tiny, 1 - tiny) < 0.5)
+
+
+def test_log_mel_l1_is_per_item():
+    a = np.zeros((2, 4, 3, 1), "float32")
+    b = a + np.array([0.5, -2.0], "float32")[:, None, None, None]
+    np.testing.assert_allclose(log_mel_l1(a, b), [0.5, 2.0])

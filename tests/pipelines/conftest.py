@@ -1,0 +1,79 @@
+"""A run small enough to train in seconds, and a way to call verbs as people do."""
+
+from __future__ import annotations
+
+import os
+import runpy
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+
+from vqmm.config import Config
+from vqmm.data.records import Dataset
+from vqmm.encoding import encode_split
+from vqmm.training.loop import train
+from vqmm.training.model_file import save_model
+from vqmm.training.run_folder import open_run
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tiny_config: Config, tiny_data: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run on the tiny data, its shared codes placed so that items differ in them."""
+    folder = tmp_path_factory.mktemp("runs") / "tiny"
+    train(tiny_config, tiny_data, folder)
+    run = open_run(folder)
+    # A few steps leave all items of a modality on one code: put two codes on latents of each.
+    latents = [
+        encode_split(run.model, tiny_data, run.config, "test", m).embeddings for m in ("audio", "image")
+    ]
+    run.model.quantizer.place("shared", np.concatenate([part[[0, 2], 0] for part in latents]))
+    save_model(run.model, folder / "model.keras")
+    return folder
+
+
+class Said(NamedTuple):
+    """What came of a command."""
+
+    status: int
+    out: str
+    err: str
+
+    def refusal(self) -> str:
+        """The one line that a user's mistake leaves, and nothing else."""
+        assert self.status == 2 and not self.out, self
+        assert self.err.count("\n") == 1 and "Traceback" not in self.err, self.err
+        return self.err
+
+
+@pytest.fixture
+def verb(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Said]:
+    """Calls a verb's command line in this process."""
+
+    def call(name: str, *args: object) -> Said:
+        monkeypatch.setattr(sys, "argv", [name, *map(str, args)])
+        monkeypatch.delitem(sys.modules, f"pipelines.{name}", raising=False)
+        with pytest.raises(SystemExit) as stop:
+            runpy.run_module(f"pipelines.{name}", run_name="__main__")
+        return Said(int(stop.value.code or 0), *capsys.readouterr())
+
+    return call
+
+
+@pytest.fixture
+def shell() -> Callable[..., Said]:
+    """Calls a verb in a process of its own."""
+
+    def call(name: str, *args: object) -> Said:
+        command = [sys.executable, "-m", f"pipelines.{name}", *map(str, args)]
+        env = {key: value for key, value in os.environ.items() if key != "TF_CPP_MIN_LOG_LEVEL"}
+        done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=240)
+        return Said(done.returncode, done.stdout, done.stderr)
+
+    return call

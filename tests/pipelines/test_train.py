@@ -1,0 +1,176 @@
+"""The train command as people call it: in processes of its own, with the demo's config."""
+
+import json
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from vqmm.config import load_config
+from vqmm.data.prepare import prepare
+from vqmm.data.sources.digits import write_digits
+from vqmm.training.lock import hold
+from vqmm.training.metrics_log import read_metrics
+from vqmm.training.run_folder import open_run
+
+ROOT = Path(__file__).parents[2]
+CONFIG = ROOT / "configs" / "digits.yaml"
+STEPS = 45
+SMALL = [
+    f"train.steps={STEPS}",
+    "train.batch_size=16",
+    "train.warmup_steps=4",
+    "train.checkpoint_every=5",
+    "train.validate_every=15",
+    "train.tensorboard=false",
+    "schedule.quantize_from=8",
+    "schedule.kmeans_batches=2",
+    "model.filters=[4,8]",
+    "model.quantizer.dim=8",
+    "model.quantizer.image=8",
+    "model.quantizer.audio=8",
+    "evaluate.batch_size=32",
+]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("digits")
+    manifest = write_digits(folder / "source", seed=0, limit=60)
+    prepare(manifest, load_config(CONFIG), folder / "data", workers=1, progress=False)
+    return folder / "data"
+
+
+def command(data: Path, run: Path, *more: str) -> list[str]:
+    base = [sys.executable, "-m", "pipelines.train", "--config", str(CONFIG)]
+    return [*base, "--data", str(data), "--run", str(run), "--set", *SMALL, *more]
+
+
+def called(*args, **kwargs) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command(*args), capture_output=True, text=True, cwd=ROOT, timeout=300, **kwargs)
+
+
+def killed(data: Path, run: Path, at_step: int) -> None:
+    """Starts training and kills it once the checkpoint of a step is written."""
+    process = subprocess.Popen(command(data, run), stderr=subprocess.PIPE, text=True, cwd=ROOT)
+    state = run / "checkpoints" / "last" / "checkpoint"
+    until = time.monotonic() + 300
+    while not (state.exists() and f"ckpt-{at_step}" in state.read_text()):
+        assert process.poll() is None, process.stderr.read()
+        assert time.monotonic() < until
+        time.sleep(0.005)
+    process.kill()
+    process.communicate(timeout=300)
+    assert process.returncode == -signal.SIGKILL
+
+
+def variables(run: Path) -> dict[str, np.ndarray]:
+    reader = tf.train.load_checkpoint(str(run / "checkpoints" / "last"))
+    return {
+        name: reader.get_tensor(name)
+        for name in reader.get_variable_to_shape_map()
+        if name.endswith(".ATTRIBUTES/VARIABLE_VALUE")
+    }
+
+
+@pytest.fixture(scope="module")
+def undisturbed(data, tmp_path_factory) -> tuple[Path, subprocess.CompletedProcess[str]]:
+    run = tmp_path_factory.mktemp("runs") / "undisturbed"
+    return run, called(data, run, "--json")
+
+
+def test_says_what_came_of_it(undisturbed):
+    run, done = undisturbed
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert told["run"] == str(run) and told["figures"]["retrieval_map"] > 0
+    assert f"step {STEPS}/{STEPS}" in done.stderr
+    assert open_run(run).step == told["step"]
+
+
+def test_a_run_that_is_killed_ends_in_the_same_bits(data, undisturbed, tmp_path):
+    run = tmp_path / "disturbed"
+    killed(data, run, 10)
+    done = called(data, run)
+    assert done.returncode == 0, done.stderr
+    resumed = int(done.stderr.partition("at step ")[2].split()[0])
+    assert 10 <= resumed < STEPS
+
+    wanted, found = variables(undisturbed[0]), variables(run)
+    assert len(wanted) > 200 and wanted.keys() == found.keys()
+    for name, value in wanted.items():
+        np.testing.assert_array_equal(found[name], value, err_msg=name)
+    for ours, theirs in zip(open_run(run).model.weights, open_run(undisturbed[0]).model.weights, strict=True):
+        np.testing.assert_array_equal(np.asarray(ours), np.asarray(theirs), err_msg=ours.path)
+
+    def history(folder):
+        lines = read_metrics(folder / "metrics.jsonl")
+        timing = ("seconds", "steps_per_second")
+        return [
+            {k: v for k, v in line.items() if k not in timing}
+            for line in lines
+            if line["split"] == "validation"
+        ]
+
+    assert history(run) == history(undisturbed[0])
+    steps = [line["step"] for line in read_metrics(run / "metrics.jsonl") if line["split"] == "train"]
+    assert steps == [20, 40, 45]
+
+
+def test_a_full_disk_is_one_line_and_the_earlier_checkpoint_stays(data, undisturbed, tmp_path):
+    run = tmp_path / "full"
+    shutil.copytree(undisturbed[0], run)
+    largest = max(p.stat().st_size for p in (run / "checkpoints" / "last").iterdir())
+
+    def small_files():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (largest // 2, largest // 2))
+
+    done = called(data, run, f"train.steps={STEPS + 5}", preexec_fn=small_files)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    told = done.stderr.strip().splitlines()[-1]
+    assert (
+        told.startswith("train: cannot write a checkpoint") and "File too large" in told and "intact" in told
+    )
+    before = variables(undisturbed[0])
+    assert all((value == before[name]).all() for name, value in variables(run).items())
+    assert open_run(run).step <= STEPS
+
+
+def test_a_run_folder_in_use_is_refused(data, tmp_path):
+    run = tmp_path / "busy"
+    run.mkdir()
+    with hold(run / "lock"):
+        done = called(data, run)
+    assert done.returncode == 2
+    told = done.stderr.strip().splitlines()[-1]
+    assert told.startswith("train:") and f"in use by process {os.getpid()}" in told
+
+
+@pytest.mark.parametrize(
+    "override, said",
+    [
+        ("train.stepz=5", "did you mean 'steps'"),
+        ("train.steps=many", "train.steps='many'"),
+        ("data.audio.sample_rate=16000", "data.audio.sample_rate=8000, the config says 16000"),
+    ],
+)
+def test_mistakes_are_told_at_once(data, tmp_path, override, said):
+    done = called(data, tmp_path / "run", override)
+    assert done.returncode == 2
+    (line,) = done.stderr.strip().splitlines()
+    assert said in line
+    assert not (tmp_path / "run").exists()
+
+
+def test_data_that_is_not_there(tmp_path):
+    done = called(tmp_path / "nothing", tmp_path / "run")
+    assert done.returncode == 2 and "holds no dataset.json" in done.stderr

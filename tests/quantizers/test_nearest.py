@@ -1,0 +1,140 @@
+"""The joint quantizer against numpy."""
+
+import keras
+import numpy as np
+import pytest
+
+from vqmm.quantizers import Assignment, VectorQuantizer
+
+
+def latents(seed, *shape):
+    return np.random.default_rng(seed).normal(size=shape).astype("float32")
+
+
+def unit(x):
+    return x / np.linalg.norm(x, axis=-1, keepdims=True)
+
+
+@pytest.mark.parametrize("distance", ["cosine", "euclidean"])
+def test_finds_the_nearest_code_of_the_range(distance):
+    quantizer = VectorQuantizer({"shared": 5, "image": 7, "audio": 6}, 4, distance=distance)
+    x = latents(0, 3, 9, 4)
+    table = np.array(quantizer.codebook)[5:12]
+    if distance == "cosine":
+        x, table = unit(x), unit(table)
+    expected = 5 + np.square(x[..., None, :] - table).sum(-1).argmin(-1)
+    out = quantizer(x, range="image")
+    np.testing.assert_array_equal(out.codes, expected)
+    np.testing.assert_allclose(out.values, quantizer.codes_to_values(expected), atol=1e-5)
+    mse = np.square(x - table[expected - 5]).mean()
+    assert float(out.commitment_loss) == pytest.approx(0.25 * mse, rel=1e-5)
+
+
+def test_absent_items_add_nothing_to_the_losses():
+    quantizer = VectorQuantizer({"shared": 5}, 4, distance="euclidean", update="gradient")
+    x = latents(1, 4, 3, 4)
+    present = np.array([True, False, True, False])
+    out = quantizer(x, range="shared", present=present)
+    alone = quantizer(x[present], range="shared")
+    assert float(out.commitment_loss) == pytest.approx(0.5 * float(alone.commitment_loss), rel=1e-5)
+    assert float(out.codebook_loss) == pytest.approx(0.5 * float(alone.codebook_loss), rel=1e-5)
+
+
+def test_gradients_pass_straight_through():
+    import tensorflow as tf
+
+    quantizer = VectorQuantizer({"shared": 5}, 4, distance="euclidean")
+    x = tf.constant(latents(2, 2, 3, 4))
+    weight = latents(3, 2, 3, 4)
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        loss = tf.reduce_sum(quantizer(x, range="shared").values * weight)
+    np.testing.assert_allclose(tape.gradient(loss, x), weight, atol=1e-6)
+
+
+def test_moving_average_follows_numpy_and_order_does_not_matter():
+    def made():
+        return VectorQuantizer(
+            {"shared": 4, "image": 3}, 2, distance="euclidean", decay=0.9, revive_below=0.0, seed=3
+        )
+
+    forward, backward = made(), made()
+    counts, sums = np.ones(7), np.array(forward.codebook, "float64")
+    for step in range(5):
+        audio, image, own = (latents(10 * step + k, 6, 5, 2) for k in range(3))
+        mask = np.arange(6) != step
+        codes = [np.array(forward.nearest(x, "shared")) for x in (audio, image)]
+        private = np.array(forward.nearest(own, "image"))
+        given = [
+            Assignment(audio, codes[0], mask),
+            Assignment(image, codes[1], np.ones(6, bool)),
+            Assignment(own, private, np.ones(6, bool)),
+        ]
+        forward.update(given)
+        backward.update(given[::-1])
+        n, s = np.zeros(7), np.zeros((7, 2))
+        for x, c, m in given:
+            for item in np.flatnonzero(m):
+                np.add.at(n, c[item], 1)
+                np.add.at(s, c[item], x[item])
+        counts, sums = 0.9 * counts + 0.1 * n, 0.9 * sums + 0.1 * s
+    np.testing.assert_allclose(forward.counts, counts, rtol=1e-4)
+    np.testing.assert_allclose(forward.codebook, sums / counts[:, None], atol=1e-4)
+    np.testing.assert_allclose(forward.codebook, backward.codebook, atol=1e-6)
+
+
+def test_gradient_ranges_are_left_to_the_optimizer():
+    quantizer = VectorQuantizer({"shared": 4, "image": 3}, 2, update={"shared": "gradient", "image": "ema"})
+    before = np.array(quantizer.codebook)
+    x = latents(4, 5, 6, 2)
+    quantizer.update([Assignment(x, quantizer.nearest(x, r), np.ones(5, bool)) for r in ("shared", "image")])
+    after = np.array(quantizer.codebook)
+    np.testing.assert_array_equal(after[:4], before[:4])
+    assert (after[4:] != before[4:]).any()
+
+
+def test_unused_codes_are_placed_on_latents_and_stay_used():
+    quantizer = VectorQuantizer({"shared": 16}, 2, distance="euclidean", decay=0.5, revive_after=3)
+    # One code sits on the data, the others far away: without revival they never win.
+    quantizer.place("shared", np.concatenate([np.zeros((1, 2)), 1e3 + latents(5, 15, 2)]))
+    for step in range(40):
+        x = latents(100 + step, 8, 32, 2)
+        quantizer.update([Assignment(x, quantizer.nearest(x, "shared"), np.ones(8, bool))])
+    used = np.unique(quantizer.nearest(latents(6, 8, 64, 2), "shared"))
+    assert len(used) >= 14
+    assert np.abs(np.array(quantizer.codebook)).max() < 10
+
+
+def test_latents_pass_unchanged_before_the_start():
+    quantizer = VectorQuantizer({"shared": 4}, 2, distance="euclidean")
+    quantizer.started.assign(0.0)
+    x = latents(7, 2, 3, 2)
+    out = quantizer(x, range="shared")
+    np.testing.assert_allclose(out.values, x, atol=1e-6)
+    assert float(out.commitment_loss) == 0.0
+
+
+def test_serialises():
+    quantizer = VectorQuantizer({"shared": 4, "image": 3}, 2, update={"shared": "gradient", "image": "ema"})
+    twin = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(quantizer))
+    assert twin.get_config() == quantizer.get_config()
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"distance": "manhattan"}, "cosine, euclidean"),
+        ({"update": "sgd"}, "ema, gradient"),
+        ({"update": {"shared": "ema"}}, "shared, image"),
+        ({"decay": 1.0}, "between 0 and 1"),
+        ({"ranges": {}}, "at least one code"),
+    ],
+)
+def test_refuses_what_cannot_work(change, words):
+    with pytest.raises(ValueError, match=words):
+        VectorQuantizer(**{"ranges": {"shared": 4, "image": 3}, "dim": 2, **change})
+
+
+def test_names_the_nearest_range():
+    with pytest.raises(ValueError, match="did you mean 'shared'"):
+        VectorQuantizer({"shared": 4}, 2)(latents(8, 1, 1, 2), range="shraed")

@@ -1,0 +1,116 @@
+"""The page as a reader and a screen reader get it."""
+
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from vqmm.evaluation import gather_material, judge
+from vqmm.models import build_model
+from vqmm.report import render_report
+
+VOID = {"meta", "link", "img", "br", "input", "hr"}
+
+
+class Page(HTMLParser):
+    """Elements, text, and whether tags are balanced."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.elements, self.text, self.open = [], "", []
+        self.feed(html)
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag, tag
+
+    def handle_data(self, data):
+        if self.open and self.open[-1] not in ("style", "script"):
+            self.text += data
+
+    def of(self, tag):
+        return [attrs for name, attrs in self.elements if name == tag]
+
+
+@pytest.fixture(scope="module")
+def config(tiny_config):
+    evaluate = tiny_config.evaluate.model_copy(update={"bootstrap": 30, "examples": 4})
+    return tiny_config.model_copy(update={"evaluate": evaluate, "name": "a <b> & c"})
+
+
+@pytest.fixture(scope="module")
+def made(config, tiny_data):
+    model = build_model(config)
+    material = gather_material(model, tiny_data, config, "test")
+    log = [{"step": s, "split": "train", "seconds": 1.0 * s, "loss": 9.0 / s} for s in (1, 2, 100)]
+    figures = judge(model, material, tiny_data, config, "test", log)
+    return model, material, figures, log
+
+
+@pytest.fixture(scope="module")
+def page(made, config):
+    model, material, figures, log = made
+    return Page(render_report(model, material, figures, config, log))
+
+
+def test_one_file_with_everything_in_it(page):
+    assert not page.open
+    for tag, key in (("img", "src"), ("audio", "src")):
+        assert page.of(tag) and all(e[key].startswith("data:") for e in page.of(tag))
+    assert not page.of("script") and not page.of("link")
+    ids = {attrs["id"] for _, attrs in page.elements if "id" in attrs}
+    assert all(a["href"].removeprefix("#") in ids for a in page.of("a"))
+
+
+def test_everything_has_a_name(page):
+    assert all(e.get("alt", "").strip() for e in page.of("img"))
+    assert all(e.get("aria-label", "").strip() for e in page.of("audio"))
+    assert page.of("html")[0]["lang"] == "en" and len(page.of("h1")) == 1
+    assert all("scope" in e for e in page.of("th") if e != {})
+
+
+def test_figures_are_the_measured_ones(page, made):
+    figures = made[2]
+    text = " ".join(page.text.split())
+    for direction in ("audio_to_image", "image_to_audio"):
+        for scorer in ("continuous", "code_distance", "asymmetric", "exact"):
+            found = figures["retrieval"][direction][scorer]["map"]
+            low, high = found["ci95"]
+            assert f"{found['value']:.3f} {low:.3f} to {high:.3f}" in text
+    assert f"{figures['reconstruction']['image']['psnr']['value']:.1f}" in text
+    assert f"{10 * figures['reconstruction']['audio']['log_mel_l1']['value']:.2f}" in text
+    assert "supervision by class" in text and "a <b> & c" in text
+    assert "training time" in text and "1 min 40 s" in text
+    assert not re.search(r"\b(nan|None|undefined)\b", text)
+
+
+def test_examples_are_there_and_marked(page):
+    players = [e["aria-label"] for e in page.of("audio")]
+    assert len([p for p in players if p.startswith("Recording")]) == 4 + 4 * 5
+    assert len([p for p in players if "Griffin-Lim" in p]) == 2 * 3
+    marks = re.findall(r"✓ right|✗ wrong", page.text)
+    assert len(marks) == 4 * 6 + 4 * 5
+
+
+def test_a_run_without_a_log_or_private_codes_claims_nothing_of_them(made, config):
+    model, material, figures, _ = made
+    bare = material._replace(
+        audio=material.audio._replace(encoded=material.audio.encoded._replace(private=None)),
+        image=material.image._replace(encoded=material.image.encoded._replace(private=None)),
+    )
+    figures = {
+        **figures,
+        "cost": {k: v for k, v in figures["cost"].items() if k.startswith("b")},
+        "reconstruction": {
+            side: {k: v for k, v in section.items() if k != "shared_only"}
+            for side, section in figures["reconstruction"].items()
+        },
+        "codebook": {**figures["codebook"], "ranges": {"shared": figures["codebook"]["ranges"]["shared"]}},
+    }
+    text = Page(render_report(model, bare, figures, config, [])).text
+    assert "no log of its training" in text and "training time" not in text
+    assert "shared codes alone" not in text and "Private codes" not in text and "private," not in text

@@ -1,0 +1,35 @@
+import pytest
+
+from vqmm.errors import UserError
+from vqmm.retrieval import Item
+from vqmm.retrieval.hit_files import safe_name, save_hits
+
+
+def test_hits_are_named_by_rank_and_id(tiny_data, tmp_path):
+    split = tiny_data.split("test")
+    sound, picture = split.recordings.ids[1], split.pictures.ids[2]
+    items = [Item(picture, "image", "test", {}), Item(sound, "audio", "test", {})]
+    paths = save_hits(tiny_data, items, tmp_path / "hits")
+    names = [f"001-{safe_name(picture)}.png", f"002-{safe_name(sound)}.flac"]
+    assert [path.name for path in paths] == names
+    assert paths[0].read_bytes() == split.pictures.data[2]
+    assert paths[1].read_bytes() == split.recordings.data[1]
+
+
+def test_items_of_other_data_are_told(tiny_data, tmp_path):
+    with pytest.raises(UserError, match="has no audio 'x' in split 'test'"):
+        save_hits(tiny_data, [Item("x", "audio", "test", {})], tmp_path)
+
+
+@pytest.mark.parametrize(
+    "id, name",
+    [
+        ("scan-0001", "scan-0001"),
+        ("a/b c", "a_b_c"),
+        ("../../etc/passwd", "_.._etc_passwd"),
+        ("..", "item"),
+        ("x" * 300, "x" * 100),
+    ],
+)
+def test_ids_never_lead_out_of_the_folder(id, name):
+    assert safe_name(id) == name

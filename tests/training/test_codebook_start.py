@@ -1,0 +1,65 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from vqmm.config import Config
+from vqmm.data.batches import training_batches
+from vqmm.models import build_model
+from vqmm.training.codebook_start import start_codebook
+
+
+def distortion(model, batches, name):
+    """Mean squared distance of the private latents to their nearest codes."""
+    found = []
+    for batch in batches:
+        latents = model.encoders[name](model.features[name](batch[name]), training=False).private
+        latents = np.asarray(model.quantizer.unit(latents)).reshape(-1, model.quantizer.dim)
+        table = np.asarray(model.quantizer.table(name))
+        found.append(((latents[:, None] - table[None]) ** 2).sum(-1).min(axis=1).mean())
+    return np.mean(found)
+
+
+def start(config, data):
+    model = build_model(config)
+    before = np.array(model.quantizer.codebook)
+    start_codebook(model, training_batches(data, config).take(3), seed=5)
+    return model, before
+
+
+def test_private_codes_move_to_the_latents_and_quantization_begins(tiny_config, tiny_data):
+    fresh = build_model(tiny_config)
+    assert float(fresh.quantizer.started) == 0
+    batches = list(training_batches(tiny_data, tiny_config).take(3))
+    model, before = start(tiny_config, tiny_data)
+    assert float(model.quantizer.started) == 1
+    for name in ("audio", "image"):
+        assert distortion(model, batches, name) < 0.5 * distortion(fresh, batches, name)
+    again, _ = start(tiny_config, tiny_data)
+    np.testing.assert_array_equal(np.asarray(model.quantizer.codebook), np.asarray(again.quantizer.codebook))
+
+
+@pytest.mark.parametrize("swapped, moves", [(1.0, False), (0.0, True)])
+def test_shared_codes_that_the_swapped_loss_trains_stay(tiny_config, tiny_data, swapped, moves):
+    tree = tiny_config.model_dump(mode="json")
+    tree["loss"]["swapped"] = swapped
+    model, before = start(Config.model_validate(tree), tiny_data)
+    first, last = model.quantizer.ranges["shared"]
+    assert (np.asarray(model.quantizer.codebook)[first:last] != before[first:last]).any() == moves
+
+
+def test_missing_items_do_not_count(tiny_config):
+    model = build_model(tiny_config)
+    rng = np.random.default_rng(0)
+    batch = {
+        "audio": tf.zeros((4, 1024)),
+        "image": tf.constant(rng.uniform(0, 1, (4, 16, 16, 1)), tf.float32),
+        "audio_mask": tf.zeros(4, tf.bool),
+        "image_mask": tf.ones(4, tf.bool),
+        "id": tf.constant(["x"] * 4),
+    }
+    before = np.array(model.quantizer.codebook)
+    start_codebook(model, [batch])
+    after = np.asarray(model.quantizer.codebook)
+    audio, image = (slice(*model.quantizer.ranges[name]) for name in ("audio", "image"))
+    np.testing.assert_array_equal(after[audio], before[audio])
+    assert (after[image] != before[image]).all()

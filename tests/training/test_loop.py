@@ -1,0 +1,141 @@
+"""Training in this process: what a run leaves, and what becomes of a second call."""
+
+import os
+import signal
+
+import numpy as np
+import pytest
+
+from vqmm.config import Config
+from vqmm.errors import UserError
+from vqmm.training.loop import train
+from vqmm.training.metrics_log import read_metrics
+from vqmm.training.progress import TrainingProgress
+from vqmm.training.run_folder import RunFolder, open_run
+from vqmm.training.stop_signals import Interrupted
+
+
+def changed(config: Config, **values) -> Config:
+    return config.model_copy(update={"train": config.train.model_copy(update=values)})
+
+
+def same_weights(a, b) -> bool:
+    pairs = zip(a.weights, b.weights, strict=True)
+    return all((np.asarray(x) == np.asarray(y)).all() for x, y in pairs)
+
+
+class Watching(TrainingProgress):
+    """Calls back at every line of figures and keeps what is said."""
+
+    def __init__(self, steps, at_figures=None):
+        super().__init__(steps)
+        self.said = []
+        self.at_figures = at_figures
+
+    def say(self, text):
+        self.said.append(text)
+
+    def validated(self, step, figures, best):
+        super().validated(step, figures, best)
+        if self.at_figures:
+            self.at_figures(step)
+
+
+@pytest.fixture(scope="module")
+def trained(tiny_config, tiny_data, tmp_path_factory):
+    return train(tiny_config, tiny_data, tmp_path_factory.mktemp("runs") / "one", Watching(12))
+
+
+def test_leaves_a_run_that_opens(trained, tiny_config):
+    opened = open_run(trained.folder)
+    assert opened.config == tiny_config
+    assert opened.step == trained.step
+    assert same_weights(opened.model, trained.model)
+    assert not list(trained.folder.rglob("*.part*"))
+
+
+def test_logs_train_and_validation_figures(trained):
+    lines = read_metrics(RunFolder(trained.folder).metrics)
+    assert [(line["step"], line["split"]) for line in lines] == [
+        (6, "validation"),
+        (12, "train"),
+        (12, "validation"),
+    ]
+    assert {"loss", "agreement", "steps_per_second", "contrastive"} <= set(lines[1])
+    assert {"retrieval_map", "usage_shared", "usage_audio", "usage_image", "loss"} <= set(lines[2])
+    assert lines[0]["seconds"] <= lines[1]["seconds"] <= lines[2]["seconds"]
+
+
+def test_the_model_is_the_best_validated(trained):
+    lines = [
+        line for line in read_metrics(RunFolder(trained.folder).metrics) if line["split"] == "validation"
+    ]
+    best = max(lines, key=lambda line: (line["retrieval_map"], line["step"]))
+    assert trained.step == best["step"]
+
+
+def test_a_finished_run_is_not_trained_again(trained, tiny_config, tiny_data):
+    before = RunFolder(trained.folder).metrics.read_text()
+    again = train(tiny_config, tiny_data, trained.folder, Watching(12))
+    assert RunFolder(trained.folder).metrics.read_text() == before
+    assert same_weights(again.model, trained.model)
+
+
+def test_opens_before_it_is_finished_from_the_best_checkpoint(trained, tiny_data):
+    model = RunFolder(trained.folder).model
+    aside = model.rename(model.with_suffix(".aside"))
+    try:
+        opened = open_run(trained.folder)
+    finally:
+        aside.rename(model)
+    assert opened.step == trained.step
+    assert same_weights(opened.model, trained.model)
+
+
+def test_a_signal_saves_and_the_next_call_ends_as_if_there_had_been_none(
+    trained, tiny_config, tiny_data, tmp_path
+):
+    def send(step):
+        if step == 6:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(Interrupted, match="SIGTERM at step 6") as stop:
+        train(tiny_config, tiny_data, tmp_path / "run", Watching(12, send))
+    assert (stop.value.number, stop.value.step) == (signal.SIGTERM, 6)
+    watching = Watching(12)
+    done = train(tiny_config, tiny_data, tmp_path / "run", watching)
+    assert watching.said[0].endswith("at step 6 of 12")
+    assert done.step == trained.step
+    assert same_weights(done.model, trained.model)
+
+
+def test_nan_stops_with_the_term_and_no_bad_checkpoint(tiny_config, tiny_data, tmp_path):
+    wild = changed(tiny_config, learning_rate=1e30, warmup_steps=0, checkpoint_every=1, validate_every=50)
+    with pytest.raises(UserError, match="not finite") as told:
+        train(wild, tiny_data, tmp_path, Watching(12))
+    assert "train.learning_rate" in str(told.value)
+    for path in tmp_path.glob("checkpoints/*/*.index"):
+        assert str(path.with_suffix("")) in str(told.value)
+
+
+def test_stops_early_and_stays_stopped(tiny_config, tiny_data, tmp_path):
+    still = changed(
+        tiny_config, steps=40, learning_rate=1e-12, early_stop=2, validate_every=2, monitor="usage_shared"
+    )
+    watching = Watching(40)
+    train(still, tiny_data, tmp_path, watching)
+    before = RunFolder(tmp_path).metrics.read_text()
+    last = read_metrics(RunFolder(tmp_path).metrics)[-1]["step"]
+    assert last < 40
+    train(still, tiny_data, tmp_path, watching)
+    assert RunFolder(tmp_path).metrics.read_text() == before
+
+
+def test_mixed_precision_and_tensorboard(tiny_config, tiny_data, tmp_path):
+    config = changed(tiny_config, steps=6, mixed_precision=True, tensorboard=True)
+    run = train(config, tiny_data, tmp_path, Watching(6))
+    assert {p.name for p in (tmp_path / "tensorboard").iterdir()} == {"train", "validation"}
+    (last,) = [line for line in read_metrics(RunFolder(tmp_path).metrics) if line["split"] == "train"]
+    assert np.isfinite(last["loss"])
+    assert {str(w.dtype) for w in run.model.encoders["image"].weights} == {"float32"}
+    assert "bfloat16" in str(run.model.encoders["image"].compute_dtype)

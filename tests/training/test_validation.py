@@ -1,0 +1,78 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from vqmm.metrics import rank_queries
+from vqmm.models import build_model
+from vqmm.training.validation import Validation
+
+LABELS = np.array([0, 1, 0, 2, 1, -1, 2, 0])
+
+
+def batches(audio_mask=None):
+    rng = np.random.default_rng(1)
+    whole = {
+        "audio": rng.uniform(-0.5, 0.5, (8, 1024)).astype("float32"),
+        "image": rng.uniform(0, 1, (8, 16, 16, 1)).astype("float32"),
+        "audio_mask": np.ones(8, bool) if audio_mask is None else audio_mask,
+        "image_mask": np.ones(8, bool),
+        "label": LABELS.astype("int32"),
+        "id": np.array([b"x"] * 8),
+    }
+    return tf.data.Dataset.from_tensor_slices(whole).batch(3)  # the last one is short
+
+
+@pytest.fixture(scope="module")
+def model(tiny_config):
+    return build_model(tiny_config)
+
+
+def expected_map(model, rows):
+    whole = next(iter(batches().unbatch().batch(8)))
+    codes = {name: np.asarray(model.encode(**{name: whole[name]}).shared) for name in ("audio", "image")}
+    table = np.asarray(model.quantizer.codebook)
+    unit = table / np.linalg.norm(table, axis=1, keepdims=True)
+    scores = np.einsum("ntd,mtd->nm", unit[codes["audio"]], unit[codes["image"]]) / 2
+    groups = np.where(LABELS >= 0, LABELS, 100 + np.arange(8))
+    same = groups[:, None] == groups[None, :]
+    scores, same = scores[rows], same[rows]
+    found = []
+    for s, r in ((scores, same), (scores.T, same.T)):
+        kept = r.any(axis=1)
+        found.append(rank_queries(s[kept], r[kept]).map.mean())
+    return np.mean(found)
+
+
+def test_retrieval_is_the_mean_of_both_directions(model):
+    figures = Validation(model, batches()).figures()
+    assert figures["retrieval_map"] == pytest.approx(expected_map(model, np.arange(8)), abs=1e-6)
+
+
+def test_a_missing_recording_is_neither_asked_for_nor_found(model):
+    mask = np.array([True] * 8)
+    mask[[1, 5]] = False
+    figures = Validation(model, batches(mask)).figures()
+    assert figures["retrieval_map"] == pytest.approx(expected_map(model, np.flatnonzero(mask)), abs=1e-6)
+
+
+def test_no_pair_gives_no_retrieval(model):
+    assert "retrieval_map" not in Validation(model, batches(np.zeros(8, bool))).figures()
+
+
+def test_usage_counts_the_codes_of_each_range(model):
+    figures = Validation(model, batches()).figures()
+    whole = next(iter(batches().unbatch().batch(8)))
+    audio, image = model.encode(audio=whole["audio"]), model.encode(image=whole["image"])
+    shared = np.unique([np.asarray(audio.shared), np.asarray(image.shared)])
+    assert figures["usage_shared"] == len(shared) / 4
+    assert figures["usage_audio"] == len(np.unique(np.asarray(audio.private))) / 8
+    assert figures["usage_image"] == len(np.unique(np.asarray(image.private))) / 8
+
+
+def test_other_figures_are_means_over_items(model):
+    terms = []
+    for batch in batches():
+        numbers = {k: v for k, v in batch.items() if k != "id"}
+        terms.append((float(model.test_step(numbers)["reconstruction_image"]), len(batch["id"])))
+    wanted = sum(value * n for value, n in terms) / 8
+    assert Validation(model, batches()).figures()["reconstruction_image"] == pytest.approx(wanted, rel=1e-5)

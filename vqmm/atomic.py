@@ -1,0 +1,64 @@
+"""Files that are there whole or not at all, and a clear word when the disk is full."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from vqmm.errors import UserError
+
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+@contextlib.contextmanager
+def replacing(path: str | Path) -> Iterator[Path]:
+    """Gives a temporary name beside `path`; a block that ends well puts the file in its place.
+
+    Whatever goes wrong in the block removes the temporary file and leaves
+    `path` as it was.
+
+    Args:
+        path: where the file shall stand.
+
+    Yields:
+        The name to write to.
+
+    Raises:
+        UserError: the disk is full (or a quota or size limit is met): names
+            `path`, the bytes written so far and the bytes free.
+    """
+    path = Path(path)
+    part = path.with_name(f".{path.name}.part")
+    try:
+        yield part
+        with part.open("rb+") as file:
+            os.fsync(file.fileno())  # some file systems own up to a full disk only here
+        part.replace(path)
+    except BaseException as error:
+        written = part.stat().st_size if part.exists() else 0
+        part.unlink(missing_ok=True)
+        if _is_full(error):
+            free = shutil.disk_usage(path.parent).free
+            raise UserError(
+                f"cannot write {path}: no more room after {written} bytes ({free} bytes are free there, "
+                f"{error}); free some space or choose another folder, then run the same command again"
+            ) from None
+        raise
+
+
+def write_atomic(path: str | Path, data: bytes | str) -> None:
+    """Writes a small file through `replacing`; text as UTF-8."""
+    with replacing(path) as part:
+        part.write_bytes(data.encode() if isinstance(data, str) else data)
+
+
+def _is_full(error: BaseException) -> bool:
+    if isinstance(error, OSError):
+        return error.errno in FULL
+    # TensorFlow's writers turn errno into their own classes and keep its text.
+    texts = [os.strerror(code) for code in FULL]
+    return type(error).__module__.startswith("tensorflow.") and any(text in str(error) for text in texts)

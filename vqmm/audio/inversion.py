@@ -1,0 +1,68 @@
+"""From a log-mel spectrogram back to something that can be heard."""
+
+from __future__ import annotations
+
+import warnings
+
+import librosa
+import numpy as np
+import numpy.typing as npt
+from threadpoolctl import threadpool_limits
+
+LOUDEST = 6.0  # log10 of mel power; a model's wild output must not overflow
+
+
+def log_mel_to_audio(
+    log_mel: npt.ArrayLike,
+    sample_rate: int,
+    n_fft: int,
+    hop_length: int,
+    fmin: float = 0.0,
+    fmax: float | None = None,
+    *,
+    rounds: int = 32,
+    seed: int = 0,
+) -> npt.NDArray[np.float32]:
+    """Finds a waveform whose `LogMel` is about the given one.
+
+    Mel power is spread over the transform's bins by non-negative least squares,
+    then the phase is guessed by fast Griffin-Lim (Perraudin et al. 2013).
+
+    Args:
+        log_mel: f32[frames, mels] (or [frames, mels, 1]), log10 of mel power.
+        sample_rate: Hz. This and the four below as in the `LogMel` that made it.
+        n_fft: samples.
+        hop_length: samples.
+        fmin: Hz.
+        fmax: Hz; None for half the sample rate.
+        rounds: of Griffin-Lim.
+        seed: of the first guess; the same seed gives the same waveform.
+
+    Returns:
+        f32[frames * hop_length], -1..1, finite.
+
+    Raises:
+        ValueError: not one spectrogram.
+    """
+    grid = np.asarray(log_mel, np.float32)
+    grid = grid[..., 0] if grid.ndim == 3 and grid.shape[2] == 1 else grid
+    if grid.ndim != 2 or not len(grid):
+        raise ValueError(f"log_mel has shape {np.shape(log_mel)}; one [frames, mels] at a time")
+    # `LogMel` leaves out the last of the centred frames; its neighbour stands in for it.
+    power = 10.0 ** np.minimum(np.pad(grid, ((0, 1), (0, 0)), mode="edge"), LOUDEST)
+    # The matrices are so small that BLAS threads only get in each other's way.
+    with threadpool_limits(limits=1), warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # "empty filters": bands narrower than a bin
+        magnitude = librosa.feature.inverse.mel_to_stft(
+            power.T, sr=sample_rate, n_fft=n_fft, power=2.0, fmin=fmin, fmax=fmax, htk=True, norm=None
+        )
+    audio = librosa.griffinlim(
+        magnitude,
+        n_iter=rounds,
+        hop_length=hop_length,
+        n_fft=n_fft,
+        length=len(grid) * hop_length,
+        pad_mode="constant",
+        random_state=seed,
+    )
+    return np.clip(np.nan_to_num(audio), -1.0, 1.0).astype(np.float32)

@@ -1,0 +1,106 @@
+"""Log-mel spectrogram as a Keras layer: exact, batch-independent, exportable."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import librosa
+import numpy as np
+import scipy.signal
+from keras import ops
+
+
+@keras.saving.register_keras_serializable("vqmm")
+class LogMel(keras.layers.Layer):
+    """Log10 mel power spectrogram of each clip on its own.
+
+    Agrees with ``librosa.feature.melspectrogram(htk=True, norm=None, power=2,
+    center=True, pad_mode="constant")`` less its last frame. Nothing is scaled
+    by the batch, so a clip's features do not depend on its neighbours. It is
+    computed in float32 under every dtype policy, since power spectra overflow
+    and underflow half precision. Converts to TFLite with built-in ops alone
+    where `n_fft` is a power of two (TFLite's RFFT knows no other).
+
+    Args:
+        sample_rate: Hz.
+        n_fft: length of the periodic Hann window and of the transform, samples.
+        hop_length: samples between frames.
+        mels: number of triangular bands, equally spaced on the HTK mel scale.
+        fmin: lowest frequency, Hz.
+        fmax: highest frequency, Hz; None for half the sample rate.
+        floor: power below which everything looks like silence.
+
+    Input: f32[B, samples], -1..1. Output: f32[B, samples // hop_length, mels, 1].
+
+    Raises:
+        ValueError: when a setting makes no spectrogram.
+    """
+
+    def __init__(
+        self,
+        sample_rate: int,
+        n_fft: int = 1024,
+        hop_length: int = 256,
+        mels: int = 64,
+        fmin: float = 0.0,
+        fmax: float | None = None,
+        floor: float = 1e-5,
+        **kwargs: Any,
+    ):
+        kwargs.setdefault("dtype", "float32")
+        super().__init__(trainable=False, **{k: v for k, v in kwargs.items() if k != "trainable"})
+        top = sample_rate / 2 if fmax is None else fmax
+        if min(sample_rate, hop_length, mels) < 1 or n_fft < 2:
+            raise ValueError(
+                f"sample_rate={sample_rate}, n_fft={n_fft}, hop_length={hop_length}, mels={mels}: "
+                "each must be positive, n_fft at least 2"
+            )
+        if not 0 <= fmin < top <= sample_rate / 2:
+            raise ValueError(f"fmin={fmin}, fmax={fmax}: need 0 <= fmin < fmax <= {sample_rate / 2} Hz")
+        if floor <= 0:
+            raise ValueError(f"floor={floor}: need a positive power, its logarithm is taken")
+        self.sample_rate = sample_rate
+        self.n_fft = n_fft
+        self.hop_length = hop_length
+        self.mels = mels
+        self.fmin = fmin
+        self.fmax = fmax
+        self.floor = floor
+        self._window = scipy.signal.get_window("hann", n_fft, fftbins=True).astype("float32")
+        self._bands = _mel_bands(sample_rate, n_fft, mels, fmin, top)
+
+    def compute_output_shape(self, input_shape: Any) -> tuple[int | None, int, int, int]:
+        return (input_shape[0], input_shape[-1] // self.hop_length, self.mels, 1)
+
+    def call(self, audio: Any) -> Any:
+        frames = audio.shape[-1] // self.hop_length
+        half = self.n_fft // 2
+        padded = ops.pad(ops.cast(audio, "float32"), [[0, 0], [half, self.n_fft]])
+        starts = np.arange(frames, dtype="int32")[:, None] * self.hop_length
+        framed = ops.take(padded, starts + np.arange(self.n_fft, dtype="int32"), axis=1)
+        real, imaginary = ops.rfft(framed * self._window)
+        power = ops.square(real) + ops.square(imaginary)
+        mel_power = ops.matmul(power, self._bands)
+        log_mel = ops.log(ops.maximum(mel_power, self.floor)) / float(np.log(10.0))
+        return ops.expand_dims(log_mel, -1)
+
+    def get_config(self) -> dict[str, Any]:
+        config: dict[str, Any] = super().get_config()
+        for key in ("sample_rate", "n_fft", "hop_length", "mels", "fmin", "fmax", "floor"):
+            config[key] = getattr(self, key)
+        return config
+
+
+def _mel_bands(sample_rate: int, n_fft: int, mels: int, fmin: float, fmax: float) -> np.ndarray:
+    """Triangles of peak 1 over the bins of the transform, f32[n_fft // 2 + 1, mels].
+
+    Written out since librosa warns where narrow bands hold no bin, which is
+    harmless here: such a band reads as silence in both.
+    """
+    low, high = librosa.hz_to_mel(np.array([fmin, fmax]), htk=True)
+    edges = librosa.mel_to_hz(np.linspace(low, high, mels + 2), htk=True)
+    bins = librosa.fft_frequencies(sr=sample_rate, n_fft=n_fft)
+    rising = (bins[:, None] - edges[:-2]) / np.diff(edges)[:-1]
+    falling = (edges[2:] - bins[:, None]) / np.diff(edges)[1:]
+    return np.maximum(0.0, np.minimum(rising, falling)).astype("float32")

@@ -1,0 +1,294 @@
+"""Typed configuration: one YAML file describes data, model, losses and training.
+
+`load_config` reads a file, follows its ``extends:``, applies ``--set a.b=c``
+overrides and checks every key and type; `save_config` writes the merged result
+into the run folder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+import pydantic
+import yaml
+
+from vqmm.errors import UserError, nearest
+
+
+class Section(pydantic.BaseModel):
+    """A config section: unknown keys are errors, values are immutable."""
+
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
+
+
+Fraction = Annotated[float, pydantic.Field(ge=0.0, le=1.0)]
+NonNegative = Annotated[float, pydantic.Field(ge=0.0)]
+Positive = Annotated[float, pydantic.Field(gt=0.0)]
+Count = Annotated[int, pydantic.Field(ge=1)]
+CountOrZero = Annotated[int, pydantic.Field(ge=0)]
+
+
+class AudioSpec(Section):
+    """How a recording becomes an array: what `prepare` bakes into the shards."""
+
+    sample_rate: Count = 16_000  # Hz
+    samples: Count = 16_384  # length that the model sees, in samples at `sample_rate`
+    trim_db: NonNegative = 0.0  # cut leading and trailing parts this far below the peak; 0 = keep
+    max_seconds: Positive = 60.0  # longer files are refused
+
+
+class ImageSpec(Section):
+    """How a picture becomes an array: what `prepare` bakes into the shards."""
+
+    height: Count = 64
+    width: Count = 64
+    channels: Literal[1, 3] = 3
+    trim: bool = False  # cut a uniform border before resizing
+    background: Literal["as-is", "dark", "light"] = "as-is"  # invert pictures whose border disagrees
+    stretch: bool = False  # with dark or light: the border becomes black or white, the content full scale
+    max_pixels: Count = 50_000_000  # larger pictures are refused before they are decoded
+
+
+class Data(Section):
+    audio: AudioSpec = AudioSpec()
+    image: ImageSpec = ImageSpec()
+    pair_by: Literal["item", "label"] = "item"  # what makes a recording and a picture a pair
+    max_rejected: Fraction = 0.05  # `prepare` fails when more than this share of rows is bad
+    records_per_shard: Count = 1024
+    cache_mib: CountOrZero = 1024  # decoded data up to this size is kept in memory
+
+
+class AudioAugment(Section):
+    """Per clip, drawn anew at every step. 0 switches a term off."""
+
+    shift: NonNegative = 0.0  # seconds, either way
+    gain_db: NonNegative = 0.0  # dB, either way
+    speed: Fraction = 0.0  # relative change of rate (and pitch), either way
+    warp: Fraction = 0.0  # the same within a clip, stretch by stretch
+    tilt_db: NonNegative = 0.0  # equaliser: random slope and ripple, dB
+    reverb: Fraction = 0.0  # probability of a synthetic room
+    telephone: Fraction = 0.0  # probability of a 300-3400 Hz band
+    noise: Fraction = 0.0  # probability of added noise
+    noise_snr_db: tuple[float, float] = (5.0, 40.0)  # signal-to-noise ratio drawn from this range
+    time_mask: NonNegative = 0.0  # longest silenced stretch, seconds
+    band_mask: Fraction = 0.0  # widest silenced band, share of the mel axis
+
+
+class ImageAugment(Section):
+    """Per picture, drawn anew at every step. 0 switches a term off."""
+
+    rotate: NonNegative = 0.0  # degrees, either way
+    scale: Fraction = 0.0  # relative, either way, each axis on its own
+    shear: Fraction = 0.0
+    shift: Fraction = 0.0  # share of the size, either way
+    elastic: Fraction = 0.0  # local displacement, share of the size
+    stroke: Fraction = 0.0  # strength of contrast steepening that thins or thickens strokes
+    gamma: NonNegative = 0.0  # log2 range, either way
+    noise: NonNegative = 0.0  # largest standard deviation
+    blur: Fraction = 0.0  # probability
+    flip: bool = False  # left-right
+
+
+class Augment(Section):
+    audio: AudioAugment = AudioAugment()
+    image: ImageAugment = ImageAugment()
+
+
+class LogMelSpec(Section):
+    n_fft: Count = 1024
+    hop_length: Count = 256
+    mels: Count = 64
+    fmin: NonNegative = 0.0  # Hz
+    fmax: float | None = None  # Hz; None = half the sample rate
+
+
+class Quantizer(Section):
+    """The joint codebook: one table, `[shared | image | audio]`."""
+
+    dim: Count = 64
+    shared: Count = 256  # codes in the shared range
+    image: CountOrZero = 256  # codes in the picture's private range; 0 = no private codes
+    audio: CountOrZero = 256  # codes in the recording's private range
+    distance: Literal["cosine", "euclidean"] = "cosine"
+    update: Literal["ema", "gradient"] = "ema"
+    shared_update: Literal["ema", "gradient"] = "gradient"
+    commitment: NonNegative = 0.25
+    decay: Annotated[float, pydantic.Field(gt=0.0, lt=1.0)] = 0.99
+    revive_below: Fraction = 0.03  # share of tokens / codebook size
+
+
+class Model(Section):
+    kind: Literal["vqvae"] = "vqvae"
+    layout: Literal["slots", "grid"] = "slots"  # how shared latents are laid out
+    slots: Count = 8
+    filters: tuple[int, ...] = (32, 64, 96)  # channels after each halving of the grid
+    private_drop: Fraction = 0.3  # how often the decoder must do without private codes
+    dropout: Fraction = 0.0  # in the head that makes the shared latents
+    shared_gradient: Fraction = 0.0  # share of the reconstruction's gradient that reaches shared latents
+    log_mel: LogMelSpec = LogMelSpec()
+    quantizer: Quantizer = Quantizer()
+
+
+class Loss(Section):
+    """Weights; 0 switches a term off."""
+
+    reconstruction: NonNegative = 1.0
+    contrastive: NonNegative = 1.0  # InfoNCE on the shared latents
+    swapped: NonNegative = 1.0  # swapped prediction with balanced (Sinkhorn) targets
+    code_matching: NonNegative = 0.0  # cross-modal code-distribution matching
+    cross_commitment: NonNegative = 0.0
+    paired_ema: Fraction = 0.0  # weight of the partner's latents in the EMA sums
+    temperature: Positive = 0.1
+    sinkhorn_epsilon: Positive = 0.05
+    sinkhorn_rounds: Count = 3
+
+
+class Schedule(Section):
+    """When the terms come in, in steps: alignment first, then codes."""
+
+    quantize_from: CountOrZero = 300  # latents pass unquantized before this; then k-means start
+    align_ramp: CountOrZero = 0  # code_matching and cross_commitment grow over this many steps
+    kmeans_batches: Count = 8
+
+
+class Train(Section):
+    steps: Count = 2000
+    batch_size: Count = 128  # over all replicas
+    learning_rate: Positive = 2e-3
+    warmup_steps: CountOrZero = 100
+    clip_norm: Positive = 1.0
+    weight_decay: NonNegative = 0.0
+    strategy: Literal["one", "mirrored"] = "one"
+    devices: tuple[str, ...] = ()  # for mirrored; empty = all that are visible
+    mixed_precision: bool = False
+    jit_compile: bool = False
+    deterministic: bool = True
+    validate_every: Count = 200  # steps
+    checkpoint_every: Count = 200  # steps
+    keep_checkpoints: Count = 2
+    early_stop: CountOrZero = 0  # validations without improvement; 0 = never
+    monitor: str = "retrieval_map"  # validation figure that decides best and early stop
+    tensorboard: bool = True
+
+
+class Evaluate(Section):
+    batch_size: Count = 256
+    bootstrap: Count = 1000  # resamples behind each 95 % interval
+    max_items: Count = 2000  # per modality in retrieval; a seeded sample of larger splits
+    examples: Count = 8
+
+
+class Config(Section):
+    """Everything that decides a run. See `configs/` for files."""
+
+    name: str = "vqmm"
+    seed: CountOrZero = 0
+    data: Data = Data()
+    augment: Augment = Augment()
+    model: Model = Model()
+    loss: Loss = Loss()
+    schedule: Schedule = Schedule()
+    train: Train = Train()
+    evaluate: Evaluate = Evaluate()
+
+
+def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
+    """Reads a YAML config.
+
+    Args:
+        path: the file. Its ``extends:`` names a base file, relative to it.
+        overrides: ``"a.b=value"`` strings; the value is read as YAML.
+
+    Returns:
+        The merged, checked `Config`.
+
+    Raises:
+        UserError: for a missing file, bad YAML, an unknown key or an ill-typed
+            value; it names the key, the value, what is legal and the nearest key.
+    """
+    return check_config(_override(_read(Path(path), ()), overrides), str(path))
+
+
+def check_config(tree: dict[str, Any], origin: str = "config") -> Config:
+    """Checks a plain dict against the schema. Raises `UserError` naming `origin`."""
+    try:
+        return Config.model_validate(tree)
+    except pydantic.ValidationError as error:
+        raise UserError("; ".join(_explain(e, origin) for e in error.errors())) from None
+
+
+def save_config(config: Config, path: str | Path) -> None:
+    """Writes the merged config as YAML."""
+    tree = config.model_dump(mode="json")
+    Path(path).write_text(yaml.safe_dump(tree, sort_keys=False), encoding="utf-8")
+
+
+def _read(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
+    path = path.resolve()
+    if path in seen:
+        raise UserError(f"{path}: 'extends' goes in a circle: {' -> '.join(map(str, (*seen, path)))}")
+    try:
+        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"cannot read the config {path}: {error.strerror or error}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+    tree = {} if tree is None else tree
+    if not isinstance(tree, dict):
+        raise UserError(f"{path} holds a {type(tree).__name__}; a config is a mapping of keys to values")
+    base = tree.pop("extends", None)
+    if base is None:
+        return tree
+    if not isinstance(base, str):
+        raise UserError(f"{path}: extends={base!r}; it takes the path of one base file")
+    return _merge(_read(path.parent / base, (*seen, path)), tree)
+
+
+def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in over.items():
+        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        merged[key] = _merge(merged[key], value) if both else value
+    return merged
+
+
+def _override(tree: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+    for text in overrides:
+        key, equals, value = text.partition("=")
+        if not equals or not key.strip():
+            raise UserError(f"--set {text!r}: write it as section.key=value, as in --set train.steps=100")
+        try:
+            leaf: Any = yaml.safe_load(value)
+        except yaml.YAMLError:
+            raise UserError(f"--set {text!r}: {value!r} is not a YAML value") from None
+        for part in reversed(key.strip().split(".")):
+            leaf = {part: leaf}
+        tree = _merge(tree, leaf)
+    return tree
+
+
+def _explain(error: Any, origin: str) -> str:
+    path = [str(part) for part in error["loc"]]
+    key = ".".join(path)
+    if error["type"] == "extra_forbidden":
+        section = _section(path[:-1])
+        legal = list(section.model_fields) if section else []
+        return (
+            f"{origin}: unknown key {key!r} (value {error['input']!r}){nearest(path[-1], legal)}; "
+            f"legal keys here: {', '.join(legal)}"
+        )
+    return f"{origin}: {key}={error['input']!r}: {error['msg']}"
+
+
+def _section(path: list[str]) -> type[Section] | None:
+    section: type[Section] = Config
+    for part in path:
+        field = section.model_fields.get(part)
+        kinds = (field.annotation, *get_args(field.annotation)) if field else ()
+        inner = [k for k in kinds if isinstance(k, type) and issubclass(k, Section)]
+        if not inner:
+            return None
+        section = inner[0]
+    return section

@@ -1,0 +1,106 @@
+"""Random distortion of recordings: another speaker, microphone, room and line."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import scipy.fft
+import tensorflow as tf
+
+from vqmm.config import AudioAugment
+from vqmm.data.acoustics import FILTER_SECONDS, IMPULSE_SECONDS, colour
+from vqmm.data.draws import between, uniform
+
+PARAMETERS, WARP = 0, 1  # streams of an item's random numbers; `acoustics` has the others
+WARP_STRETCHES = 8
+MASK_EDGE_SECONDS = 0.005
+HIGHEST_PEAK = 1.4  # before it is cut off at 1: a recording may be overdriven by 3 dB, no more
+
+
+class _Draw(NamedTuple):
+    """Numbers in 0..1, one a clip f32[B]: each term has its own, whether others are on or off."""
+
+    shift: Any
+    speed: Any
+    mask_length: Any
+    mask_place: Any
+    gain: Any
+
+
+def augment_audio(audio: Any, seeds: Any, spec: AudioAugment, sample_rate: int) -> Any:
+    """Distorts each clip by itself, in the graph.
+
+    In this order: time (shift, speed with pitch and formants, local warp), a
+    silenced stretch, microphone (tilt and ripple of the spectrum, a silenced
+    band), room, telephone band, noise, gain. All randomness follows from `seeds`
+    by stateless draws, so that a resumed run sees the same clips. This is why the
+    masks of SpecAugment (Park et al. 2019) are made here, in the waveform: those of
+    tensorflow-io draw from TensorFlow's global generator, whose state no checkpoint
+    holds.
+
+    Args:
+        audio: f32[B, samples], -1..1; samples known when the graph is built.
+        seeds: i32[B, 2]. A clip's result follows from its samples and its seed alone.
+        spec: strengths; with all at 0 the clips come back as they are.
+        sample_rate: Hz.
+
+    Returns:
+        f32[B, samples], -1..1.
+    """
+    draw = _Draw(*tf.unstack(uniform(seeds, [len(_Draw._fields)], PARAMETERS), axis=1))
+    if spec.shift or spec.speed or spec.warp:
+        audio = _cubic(audio, _positions(audio.shape[1], seeds, draw, spec, sample_rate))
+    if spec.time_mask:
+        audio *= _time_mask(audio.shape[1], draw, spec, sample_rate)
+    if spec.tilt_db or spec.band_mask or spec.reverb or spec.telephone or spec.noise:
+        # Room for what filters smear past the end, which would else wrap around to the start.
+        tail = int(sample_rate * (IMPULSE_SECONDS if spec.reverb else FILTER_SECONDS))
+        length = scipy.fft.next_fast_len(audio.shape[1] + tail, real=True)
+        audio = colour(audio, seeds, spec, sample_rate, length + length % 2)
+    gain = tf.exp(between(draw.gain, -1, 1) * float(spec.gain_db * np.log(10) / 20))[:, None]
+    peak = tf.reduce_max(tf.abs(audio), axis=1, keepdims=True)
+    audio *= tf.minimum(gain, HIGHEST_PEAK / (peak + 1e-9))
+    return tf.clip_by_value(audio, -1.0, 1.0)
+
+
+def _positions(samples: int, seeds: Any, draw: _Draw, spec: AudioAugment, sample_rate: int) -> Any:
+    """Where in the clip each sample of the result comes from, f32[B, samples]."""
+    unit = uniform(seeds, [WARP_STRETCHES], WARP)
+    rates = tf.exp(
+        between(draw.speed, -1, 1)[:, None] * float(np.log1p(spec.speed))
+        + between(unit, -1, 1) * float(np.log1p(spec.warp))
+    )
+    # Rates hold for a stretch each; the middle of the clip stays where it is but for the shift.
+    ends = tf.pad(tf.cumsum(rates, axis=1), [[0, 0], [1, 0]]) * (samples / WARP_STRETCHES)
+    half = WARP_STRETCHES // 2
+    shift = tf.round(between(draw.shift, -1, 1) * float(spec.shift * sample_rate))[:, None]
+    ends += samples / 2 - ends[:, half : half + 1] - shift
+    place = np.arange(samples) * WARP_STRETCHES / samples
+    return tf.matmul(ends, _hats(place, WARP_STRETCHES + 1))
+
+
+def _hats(place: npt.NDArray[np.float64], knots: int) -> npt.NDArray[np.float32]:
+    """Weights of linear interpolation between knots 0, 1, ... at places, f32[knots, places]."""
+    return np.maximum(0, 1 - np.abs(place - np.arange(knots)[:, None])).astype(np.float32)
+
+
+def _cubic(audio: Any, position: Any) -> Any:
+    """Reads clips f32[B, n] between their samples (Catmull-Rom), zeros outside."""
+    samples = audio.shape[1]
+    position = tf.clip_by_value(position, -2.0, samples + 1.0)
+    whole = tf.floor(position)
+    t = position - whole
+    padded = tf.pad(audio, [[0, 0], [3, 4]])
+    first = tf.cast(whole, tf.int32) + 2 + tf.range(tf.shape(audio)[0])[:, None] * (samples + 7)
+    a, b, c, d = (tf.gather(tf.reshape(padded, [-1]), first + tap) for tap in range(4))
+    return b + 0.5 * t * (c - a + t * (2 * a - 5 * b + 4 * c - d + t * (3 * (b - c) + d - a)))
+
+
+def _time_mask(samples: int, draw: _Draw, spec: AudioAugment, sample_rate: int) -> Any:
+    """Gains f32[B, samples], 0 in one stretch with soft edges."""
+    seconds = np.arange(samples, dtype=np.float32) / sample_rate
+    length = (draw.mask_length * spec.time_mask)[:, None]
+    middle = length / 2 + draw.mask_place[:, None] * tf.maximum(samples / sample_rate - length, 0.0)
+    return tf.clip_by_value((tf.abs(seconds - middle) - length / 2) / MASK_EDGE_SECONDS, 0.0, 1.0)

@@ -1,0 +1,202 @@
+"""Batches for training and evaluation, decoded, paired and augmented in the graph.
+
+A batch is a dict: `audio` f32[B, samples] (-1..1), `image` f32[B, H, W, C] (0..1),
+`audio_mask` and `image_mask` bool[B] (False where an item lacks the modality, whose
+array is then zeros), `id` str[B] (recording and picture joined by "+"), `label`
+i32[B] (-1 unknown).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from vqmm.config import Config
+from vqmm.data.augment_audio import augment_audio
+from vqmm.data.augment_image import augment_image
+from vqmm.data.draws import item_seeds, uniform
+from vqmm.data.pairing import pairing_of
+from vqmm.data.readers import AudioReader, ImageReader, audio_reader, decoded_bytes, image_reader
+from vqmm.data.records import Dataset, Records, Split
+from vqmm.errors import UserError
+
+WINDOW_STREAM = 99  # of an item's random numbers: where its window lies
+PREFETCH = 2
+
+
+def training_batches(
+    dataset: Dataset,
+    config: Config,
+    split: str = "train",
+    start_step: int = 0,
+    augment: bool = True,
+) -> tf.data.Dataset:
+    """Endless batches of pairs; batch k is a pure function of ``config.seed`` and k.
+
+    Args:
+        dataset: prepared data.
+        config: `data`, `augment`, `seed` and `train.batch_size` play a part.
+        split: train, validation or test.
+        start_step: number of the first batch. Starting there gives the same batches
+            as running up to there, at no cost.
+        augment: whether to distort the items, and to step aside from the loudest
+            window of recordings that are too long.
+
+    Returns:
+        Batches as in the module's description, each full. To be split over replicas
+        by ``strategy.experimental_distribute_dataset``.
+
+    Raises:
+        UserError: the split is empty, or prepared otherwise than the config says.
+    """
+    held = _open(dataset, config, split)
+    readers = _readers(held, config)
+    pairing = pairing_of(held, config.data.pair_by, config.seed)
+    size = config.train.batch_size
+
+    def plan(step: npt.NDArray[np.int64]) -> tuple[Any, Any, Any]:
+        return (*pairing.batch(int(step), size), item_seeds(config.seed, int(step), size))
+
+    def draw(step: Any) -> Any:
+        # A pure function of the step: not stateful, so that it may run ahead and in parallel.
+        drawn = tf.numpy_function(plan, [step], (tf.int64, tf.int64, tf.int32), stateful=False)
+        return tuple(tf.ensure_shape(d, s) for d, s in zip(drawn, ([size], [size], [size, 4]), strict=True))
+
+    def make(audio_rows: Any, image_rows: Any, seeds: Any) -> dict[str, Any]:
+        return _batch(readers, config, audio_rows, image_rows, seeds if augment else None)
+
+    steps = tf.data.Dataset.range(start_step, np.iinfo(np.int64).max)
+    return _in_order(steps.map(draw), make)
+
+
+def paired_evaluation_batches(
+    dataset: Dataset, config: Config, split: str, batch_size: int
+) -> tf.data.Dataset:
+    """One epoch of pairs, always the same, whatever the seed; the last batch may be short.
+
+    Not augmented. Batches as in the module's description.
+
+    Raises:
+        UserError: the split is empty, or prepared otherwise than the config says.
+    """
+    held = _open(dataset, config, split)
+    readers = _readers(held, config)
+    pairs = pairing_of(held, config.data.pair_by, seed=0).epoch(0)
+
+    def make(audio_rows: Any, image_rows: Any) -> dict[str, Any]:
+        return _batch(readers, config, audio_rows, image_rows, None)
+
+    return _in_order(tf.data.Dataset.from_tensor_slices(tuple(pairs)).batch(batch_size), make)
+
+
+def evaluation_batches(
+    dataset: Dataset,
+    config: Config,
+    split: str,
+    modality: Literal["audio", "image"],
+    batch_size: int,
+) -> tf.data.Dataset:
+    """Every recording or every picture of a split once, in stored order, not augmented.
+
+    Returns:
+        Batches ``{modality: f32[B, ...], "id": str[B], "label": i32[B], "item": i64[B]}``,
+        none where the split has no such records; the last may be short.
+
+    Raises:
+        UserError: the split is empty, or prepared otherwise than the config says.
+    """
+    held = _open(dataset, config, split)
+    audio = modality == "audio"
+    records = held.recordings if audio else held.pictures
+    # The other modality is left out before it is decoded.
+    readers = _readers(held._replace(**{"pictures" if audio else "recordings": _none(records)}), config)
+    side = 0 if audio else 1
+    items = tf.constant(records.items)
+
+    def make(rows: Any) -> dict[str, Any]:
+        values = readers.audio(rows, tf.zeros(tf.shape(rows))) if audio else readers.image(rows)
+        return {
+            modality: values,
+            "id": readers.ids[side](rows),
+            "label": readers.labels[side](rows),
+            "item": tf.gather(items, rows),
+        }
+
+    return _in_order(tf.data.Dataset.range(len(records)).batch(batch_size), make)
+
+
+class _Readers(NamedTuple):
+    """Functions from rows (negative: missing) to values; `ids` and `labels` of recordings, of pictures."""
+
+    audio: AudioReader
+    image: ImageReader
+    ids: list[Callable[[Any], Any]]
+    labels: list[Callable[[Any], Any]]
+
+
+def _open(dataset: Dataset, config: Config, name: str) -> Split:
+    dataset.check(config)
+    split = dataset.split(name)
+    if not len(split.recordings) and not len(split.pictures):
+        raise UserError(f"split {name!r} is empty; choose another, or prepare data that has it")
+    return split
+
+
+def _readers(split: Split, config: Config) -> _Readers:
+    data = config.data
+    cached = decoded_bytes(split, data.image) <= data.cache_mib * 2**20
+    return _Readers(
+        audio_reader(split.recordings, data.audio.samples, cached),
+        image_reader(split.pictures, data.image, cached),
+        [_column(side.ids.tolist(), b"") for side in split],
+        [_column(side.labels.astype(np.int32).tolist(), -1) for side in split],
+    )
+
+
+def _batch(readers: _Readers, config: Config, audio_rows: Any, image_rows: Any, seeds: Any) -> dict[str, Any]:
+    audio_mask, image_mask = audio_rows >= 0, image_rows >= 0
+    jitter = tf.zeros(tf.shape(audio_rows))
+    if seeds is not None:
+        jitter = uniform(seeds[:, :2], [], WINDOW_STREAM) - 0.5
+    audio, image = readers.audio(audio_rows, jitter), readers.image(image_rows)
+    if seeds is not None:
+        audio = augment_audio(audio, seeds[:, :2], config.augment.audio, config.data.audio.sample_rate)
+        image = augment_image(image, seeds[:, 2:], config.augment.image)
+        audio = tf.where(audio_mask[:, None], audio, 0.0)
+        image = tf.where(image_mask[:, None, None, None], image, 0.0)
+    label, other = readers.labels[0](audio_rows), readers.labels[1](image_rows)
+    joint = tf.where(audio_mask & image_mask, b"+", b"")
+    return {
+        "audio": audio,
+        "image": image,
+        "audio_mask": audio_mask,
+        "image_mask": image_mask,
+        "id": readers.ids[0](audio_rows) + joint + readers.ids[1](image_rows),
+        "label": tf.where(label >= 0, label, other),
+    }
+
+
+def _column(values: list[Any], absent: Any) -> Callable[[Any], Any]:
+    """Makes the function that reads rows of a column, `absent` where they are negative."""
+    column = tf.constant([*values, absent])
+    return lambda rows: tf.gather(column, tf.where(rows < 0, np.int64(len(values)), rows))
+
+
+def _none(records: Records) -> Records:
+    """No records."""
+    none = {name: getattr(records, name)[:0] for name in records.__dataclass_fields__}
+    return Records(**none)
+
+
+def _in_order(data: tf.data.Dataset, make: Any) -> tf.data.Dataset:
+    options = tf.data.Options()
+    options.deterministic = True
+    # Workers of a cluster draw the same batches and take every other part of each.
+    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
+    make = tf.autograph.experimental.do_not_convert(make)  # holds no Python branches on tensors
+    batches = data.map(make, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    return batches.prefetch(PREFETCH).with_options(options)

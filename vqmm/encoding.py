@@ -1,0 +1,193 @@
+"""Codes and latents of many items: of a prepared split, of records, of any batches.
+
+The one place where `evaluate`, `tokenize`, `index` and `query` run the encoders.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from vqmm.config import Config
+from vqmm.data.batches import evaluation_batches
+from vqmm.data.readers import audio_reader, image_reader
+from vqmm.data.records import Dataset, Records
+from vqmm.data.shards import Modality
+from vqmm.errors import UserError
+from vqmm.models import VQVAE
+from vqmm.tokens import TokenFile, fingerprint
+
+KINDS: dict[Modality, str] = {"audio": "recordings", "image": "pictures"}
+
+
+class Encoded(NamedTuple):
+    """Items of one modality, encoded, in the order they came.
+
+    Attributes:
+        modality: `"audio"` or `"image"`.
+        ids: str[n] (object array).
+        labels: i32[n], -1 where unknown.
+        items: i64[n]; a recording and a picture of the same item are a pair.
+        embeddings: f32[n, T, dim], continuous shared latents, unit length per token.
+        shared: i32[n, T], global rows of the joint codebook.
+        private: i32[n, P], the same, or None where the model has no private codes.
+    """
+
+    modality: str
+    ids: npt.NDArray[np.object_]
+    labels: npt.NDArray[np.int32]
+    items: npt.NDArray[np.int64]
+    embeddings: npt.NDArray[np.float32]
+    shared: npt.NDArray[np.int32]
+    private: npt.NDArray[np.int32] | None
+
+
+def encode_split(
+    model: VQVAE,
+    dataset: Dataset,
+    config: Config,
+    split: str,
+    modality: Modality,
+    batch_size: int | None = None,
+) -> Encoded:
+    """Encodes every recording or every picture of a split, once, in stored order.
+
+    Args:
+        model: of the run.
+        dataset: prepared data.
+        config: of the run.
+        split: name of the split.
+        modality: `"audio"` or `"image"`.
+        batch_size: items at a time; None takes ``config.evaluate.batch_size``.
+
+    Returns:
+        `Encoded`, n = number of recordings or pictures of the split.
+
+    Raises:
+        UserError: the split is not there, has none of this modality, or was prepared
+            otherwise than the config says.
+    """
+    size = int(batch_size or config.evaluate.batch_size)
+    batches = evaluation_batches(dataset, config, split, modality, size)
+    return encode_batches(model, batches, modality, f"split {split!r}")
+
+
+def encode_records(
+    model: VQVAE, records: Records, config: Config, modality: Modality, batch_size: int | None = None
+) -> Encoded:
+    """Encodes records that are in memory, as `encode_split` does; each is decoded when its turn comes.
+
+    Raises:
+        UserError: there are none.
+    """
+    size = int(batch_size or config.evaluate.batch_size)
+    return encode_batches(model, _batches(records, config, modality, size), modality)
+
+
+def encode_batches(
+    model: VQVAE, batches: Iterable[Mapping[str, Any]], modality: Modality, origin: str = "the data"
+) -> Encoded:
+    """Encodes batches of one modality.
+
+    Args:
+        model: that encodes.
+        batches: dicts with `modality` (f32[B, samples] or f32[B, H, W, C]) and `id`;
+            `label` and `item` where known. The last may be shorter.
+        modality: `"audio"` or `"image"`.
+        origin: what to call the data when there is nothing in it.
+
+    Raises:
+        UserError: no batches.
+    """
+
+    def traced(items: Any) -> Any:
+        codes = model.encode(**{modality: items})
+        return model.embed(**{modality: items}), codes.shared, codes.private
+
+    items = tf.TensorSpec((None, *model.input_shapes[modality]), tf.float32)
+    encode = tf.function(traced).get_concrete_function(items)  # one trace for batches of any size
+    columns: list[tuple[Any, ...]] = []
+    for batch in batches:
+        values, codes, own = encode(tf.convert_to_tensor(batch[modality], tf.float32))
+        names = np.array([_text(i) for i in np.asarray(batch["id"])], dtype=object)
+        unknown = np.full(len(names), -1)
+        columns.append(
+            (
+                names,
+                np.asarray(batch.get("label", unknown), np.int32),
+                np.asarray(batch.get("item", unknown), np.int64),
+                values.numpy(),
+                codes.numpy(),
+                None if own is None else own.numpy(),
+            )
+        )
+    if not columns:
+        raise UserError(
+            f"{origin} has no {KINDS[modality]}; prepare data that has some, or choose another split"
+        )
+    ids, labels, items, embedded, shared, private = (list(part) for part in zip(*columns, strict=True))
+    join = np.concatenate
+    whole = None if private[0] is None else join(private)
+    return Encoded(modality, join(ids), join(labels), join(items), join(embedded), join(shared), whole)
+
+
+def tokens_of(model: VQVAE, config: Config, encoded: Encoded, records: Records) -> TokenFile:
+    """The codes as a token file.
+
+    Args:
+        model: that encoded them.
+        config: of the run.
+        encoded: the items.
+        records: the same items as stored; gives the lengths of recordings.
+    """
+    data = config.data
+    grid = model.encoders[encoded.modality].grid_shape if encoded.private is not None else None
+    audio = encoded.modality == "audio"
+    frame = [data.image.height, data.image.width]
+    seconds = data.audio.samples / data.audio.sample_rate
+    return TokenFile(
+        modality=encoded.modality,
+        ids=encoded.ids,
+        shared=encoded.shared,
+        private=encoded.private,
+        sizes=records.lengths[:, None] if audio else np.tile(frame, (len(records), 1)),
+        fingerprint=codebook_fingerprint(model),
+        grid=grid,
+        sample_rate=data.audio.sample_rate if audio else None,
+        frame_rate=grid[0] / seconds if audio and grid is not None else None,
+        labels=encoded.labels if (encoded.labels >= 0).any() else None,
+    )
+
+
+def codebook_fingerprint(model: VQVAE) -> str:
+    """`vqmm.tokens.fingerprint` of a model's joint codebook."""
+    return fingerprint(model.quantizer.codebook, model.quantizer.ranges)
+
+
+def _batches(records: Records, config: Config, modality: Modality, size: int) -> Iterator[dict[str, Any]]:
+    rows = tf.data.Dataset.range(len(records)).batch(size)
+    if modality == "audio":
+        read_audio = audio_reader(records, config.data.audio.samples, cached=False)
+
+        def read(part: Any) -> Any:
+            return read_audio(part, tf.zeros(tf.shape(part)))  # no jitter: the loudest window
+
+        values = rows.map(read)
+    else:
+        values = rows.map(image_reader(records, config.data.image, cached=False))
+    for number, part in enumerate(values):
+        here = slice(number * size, (number + 1) * size)
+        yield {
+            modality: part,
+            "id": records.ids[here],
+            "label": records.labels[here],
+            "item": records.items[here],
+        }
+
+
+def _text(value: Any) -> str:
+    return value.decode("utf-8") if isinstance(value, bytes) else str(value)

@@ -1,0 +1,21 @@
+"""The one exception that means: the user can mend this."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(Exception):
+    """A mistake in the input, the config or the command line.
+
+    The message names the value received, what is legal and how to mend it.
+    The pipelines print it on one line and exit with status 2; a library user
+    catches it as any other exception.
+    """
+
+
+def nearest(word: str, legal: Iterable[str]) -> str:
+    """Returns `` (did you mean 'x'?)`` for the legal word nearest to `word`, else ``""``."""
+    close = difflib.get_close_matches(word, list(legal), n=1, cutoff=0.5)
+    return f" (did you mean {close[0]!r}?)" if close else ""

@@ -1,0 +1,230 @@
+"""Do a recording and a picture of the same thing meet? Retrieval and transfer."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from vqmm.encoding import Encoded
+from vqmm.errors import UserError
+from vqmm.evaluation.material import Material
+from vqmm.metrics import (
+    Labelled,
+    Scorer,
+    bag_of_codes,
+    bag_of_codes_scorer,
+    code_scorer,
+    code_transfer,
+    cosine_scorer,
+    exact_scorer,
+    fit_kmeans_codes,
+    judge_retrieval,
+    one_hot_slots,
+    pooled,
+)
+
+KMEANS_TOKENS = 20_000  # most grid tokens that k-means is fitted to
+
+SCORERS = {
+    "slots": {
+        "continuous": "mean over slots of the cosine between continuous latents",
+        "code_distance": "mean over slots of the cosine between code vectors, both sides coded",
+        "asymmetric": "mean over slots of the cosine between query latents and gallery code vectors",
+        "exact": "number of slots with equal codes",
+    },
+    "grid": {
+        "continuous": "cosine between mean continuous latents",
+        "code_distance": "cosine between mean code vectors, both sides coded",
+        "asymmetric": "cosine between the query's mean latent and the gallery's mean code vector",
+        "exact": "cosine between tf-idf weighted bags of codes",
+    },
+}
+
+
+class Relevance(NamedTuple):
+    """What counts as found.
+
+    Attributes:
+        kind: `"label"` (same label) or `"item"` (same item).
+        audio: i64[n], group of each recording; negative = cannot be judged, left out.
+        image: i64[m], of each picture.
+    """
+
+    kind: str
+    audio: np.ndarray
+    image: np.ndarray
+
+
+class Coded(NamedTuple):
+    """Items of one modality as a scorer sees them.
+
+    Attributes:
+        vectors: f32[n, T, D], continuous.
+        codes: i[n, T], rows of a code table.
+        values: f32[n, T, D], their code vectors.
+    """
+
+    vectors: np.ndarray
+    codes: np.ndarray
+    values: np.ndarray
+
+    def rows(self, kept: np.ndarray) -> Coded:
+        """The items where `kept`, bool[n]."""
+        return Coded(*(part[kept] for part in self))
+
+
+class _Baseline(NamedTuple):
+    """Audio and image by k-means codes, and their table."""
+
+    sides: list[Coded]
+    table: np.ndarray
+
+
+def relevance(audio: Encoded, image: Encoded) -> Relevance:
+    """Same label where both modalities have labels, else same item."""
+    labelled = np.intersect1d(audio.labels[audio.labels >= 0], image.labels[image.labels >= 0])
+    if labelled.size:
+        return Relevance("label", audio.labels.astype("int64"), image.labels.astype("int64"))
+    return by_item(audio, image)
+
+
+def by_item(audio: Encoded, image: Encoded) -> Relevance:
+    """Same item."""
+    return Relevance("item", audio.items, image.items)
+
+
+def make_scorers(query: Coded, gallery: Coded, table: np.ndarray, layout: str) -> dict[str, Scorer]:
+    """The four scorers, as `SCORERS` says for the layout.
+
+    Args:
+        query, gallery: of two modalities.
+        table: f32[K, D], or f32[T, K, D] for one table per slot.
+        layout: `"slots"` or `"grid"`.
+    """
+    if layout == "slots":
+        return {
+            "continuous": cosine_scorer(query.vectors, gallery.vectors),
+            "code_distance": code_scorer(query.values, gallery.codes, table),
+            "asymmetric": code_scorer(query.vectors, gallery.codes, table),
+            "exact": exact_scorer(query.codes, gallery.codes),
+        }
+    return {
+        "continuous": cosine_scorer(pooled(query.vectors), pooled(gallery.vectors)),
+        "code_distance": cosine_scorer(pooled(query.values), pooled(gallery.values)),
+        "asymmetric": cosine_scorer(pooled(query.vectors), pooled(gallery.values)),
+        "exact": bag_of_codes_scorer(query.codes, gallery.codes, table.shape[-2]),
+    }
+
+
+def coded(encoded: Encoded, table: np.ndarray, start: int) -> Coded:
+    """Items with codes counted from the first of the shared range, whose vectors are `table`."""
+    local = encoded.shared - start
+    return Coded(encoded.embeddings, local, table[local])
+
+
+def retrieval_section(
+    material: Material,
+    table: np.ndarray,
+    start: int,
+    layout: str,
+    wanted: Relevance,
+    resamples: int,
+    seed: int,
+) -> dict[str, Any]:
+    """`retrieval` of `evaluation.json`: both directions, all scorers, and the k-means baseline.
+
+    Args:
+        material: what is judged.
+        table: f32[K, D], the shared range of the codebook.
+        start: its first code.
+        layout: `"slots"` or `"grid"`.
+        wanted: what counts as found.
+        resamples, seed: of the intervals (the seed also of k-means).
+
+    Raises:
+        UserError: when no recording has a picture that belongs to it.
+    """
+    keep = (wanted.audio >= 0, wanted.image >= 0)
+    groups = (wanted.audio[keep[0]], wanted.image[keep[1]])
+    if not np.intersect1d(*groups).size:
+        raise UserError(
+            f"no recording and picture here have the same {wanted.kind}, so that none can be found; "
+            "give the manifest's rows labels, or both files in one row"
+        )
+    sides = [
+        coded(side.encoded, table, start).rows(kept)
+        for side, kept in zip((material.audio, material.image), keep, strict=True)
+    ]
+    baseline = _kmeans(material, sides, len(table), layout, seed)
+    section: dict[str, Any] = {}
+    for direction, (query, gallery) in {"audio_to_image": (0, 1), "image_to_audio": (1, 0)}.items():
+        asked, answers = groups[query], groups[gallery]
+        scorers = make_scorers(sides[query], sides[gallery], table, layout)
+        section[direction] = _judged(scorers, asked, answers, resamples, seed)
+        if baseline is not None:
+            scorers = make_scorers(baseline.sides[query], baseline.sides[gallery], baseline.table, layout)
+            del scorers["continuous"]
+            section[direction]["kmeans"] = _judged(scorers, asked, answers, resamples, seed)
+    return section
+
+
+def transfer_section(
+    material: Material, size: int, start: int, layout: str, resamples: int, seed: int
+) -> dict[str, Any] | None:
+    """A linear classifier trained on one modality's codes reads the other's; None without labels.
+
+    It is trained on the training split and tested on the split that is judged.
+    """
+    train = {"audio": material.train_audio, "image": material.train_image}
+    test = {"audio": material.audio.encoded, "image": material.image.encoded}
+    section = {}
+    for source, target in (("audio", "image"), ("image", "audio")):
+        sides = [_labelled(side, size, start, layout) for side in (train[source], test[source], test[target])]
+        taught, within, across = sides
+        if taught is None or within is None or across is None or len(np.unique(taught.labels)) < 2:
+            return None
+        found = code_transfer(taught, within, across, resamples, seed)
+        section[f"{source}_to_{target}"] = {
+            name: figure.to_json() for name, figure in found._asdict().items()
+        }
+    return section
+
+
+def _judged(
+    scorers: dict[str, Scorer], asked: np.ndarray, answers: np.ndarray, resamples: int, seed: int
+) -> dict[str, Any]:
+    return {
+        name: judge_retrieval(scorer, asked, answers, resamples, seed).to_json()
+        for name, scorer in scorers.items()
+    }
+
+
+def _labelled(encoded: Encoded | None, size: int, start: int, layout: str) -> Labelled | None:
+    if encoded is None or not (encoded.labels >= 0).any():
+        return None
+    known = encoded.labels >= 0
+    local = encoded.shared[known] - start
+    features = one_hot_slots(local, size) if layout == "slots" else bag_of_codes(local, size)
+    return Labelled(features, encoded.labels[known])
+
+
+def _kmeans(material: Material, sides: list[Coded], size: int, layout: str, seed: int) -> _Baseline | None:
+    if material.train_audio is None or material.train_image is None:
+        return None
+    latents = [material.train_audio.embeddings, material.train_image.embeddings]
+    if layout == "slots":
+        book = fit_kmeans_codes(np.concatenate(latents), size, seed)
+        codes = [book.encode(side.vectors) for side in sides]
+        values = [book.values(c) for c in codes]
+        table = book.tables
+    else:
+        tokens = np.concatenate([x.reshape(-1, 1, x.shape[-1]) for x in latents])
+        tokens = tokens[np.random.default_rng(seed).permutation(len(tokens))[:KMEANS_TOKENS]]
+        book = fit_kmeans_codes(tokens, size, seed)
+        dim = tokens.shape[-1]
+        codes = [book.encode(s.vectors.reshape(-1, 1, dim)).reshape(s.codes.shape) for s in sides]
+        table = book.tables[0]
+        values = [table[c] for c in codes]
+    coded_sides = [Coded(s.vectors, c, v) for s, c, v in zip(sides, codes, values, strict=True)]
+    return _Baseline(coded_sides, table)

@@ -1,0 +1,38 @@
+"""What training took and what an item costs to keep."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from vqmm.metrics import Figure
+
+
+def cost_section(log: Sequence[Mapping[str, Any]], slots: int, codes: int) -> dict[str, Any]:
+    """`cost` of `evaluation.json`.
+
+    Nothing here is sampled, so that no figure has an interval. Times are left out
+    where the run has no log.
+
+    Args:
+        log: lines of the run's `metrics.jsonl`.
+        slots: shared codes of an item.
+        codes: size of the shared range.
+    """
+    section = {
+        "bytes_per_item": Figure(float(bytes_per_item(slots, codes)), None, 1).to_json(),
+        "bits_per_item": Figure(slots * math.log2(codes), None, 1).to_json(),
+    }
+    if log and log[-1]["seconds"] > 0:
+        last = log[-1]
+        section["train_seconds"] = Figure(float(last["seconds"]), None, 1).to_json()
+        section["steps_per_second"] = Figure(last["step"] / last["seconds"], None, 1).to_json()
+    return section
+
+
+def bytes_per_item(slots: int, codes: int) -> int:
+    """Bytes of an item's shared codes as they are stored: a byte a code up to 256, else packed bits."""
+    if codes <= 256:
+        return slots
+    return math.ceil(slots * math.ceil(math.log2(codes)) / 8)

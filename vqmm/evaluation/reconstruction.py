@@ -1,0 +1,125 @@
+"""How well items are rebuilt from their codes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from vqmm.audio import log_mel_to_audio
+from vqmm.config import Config
+from vqmm.evaluation.material import Material, Side, sampled_rows
+from vqmm.metrics import (
+    bootstrap_figure,
+    log_mel_l1,
+    mean_squared_error,
+    multiscale_mel_distance,
+    psnr,
+    ssim,
+)
+from vqmm.models import Codes
+
+WAVEFORMS = 32  # recordings that are turned back into sound to be compared
+
+
+def reconstruction_section(model: Any, material: Material, config: Config) -> dict[str, Any]:
+    """`reconstruction` of `evaluation.json`, from all codes of an item.
+
+    `shared_only` beneath says what the shared codes alone rebuild, where the model
+    has private ones. Spectrograms become sound by Griffin-Lim; the multi-scale mel
+    distance has beside it `vocoder_floor`, the distance at which Griffin-Lim leaves
+    the original's own spectrogram.
+    """
+    resamples, seed = config.evaluate.bootstrap, config.seed
+
+    def summed_up(columns: dict[str, np.ndarray]) -> dict[str, Any]:
+        return {
+            name: bootstrap_figure(values, "mean", resamples, seed).to_json()
+            for name, values in columns.items()
+        }
+
+    section: dict[str, Any] = {}
+    measures: dict[str, tuple[Side, Callable[..., dict[str, np.ndarray]]]] = {
+        "image": (material.image, _image_measures),
+        "audio": (material.audio, _audio_measures),
+    }
+    for modality, (side, measure) in measures.items():
+        section[modality] = summed_up(_over_batches(model, side, config, measure, private=True))
+        if side.encoded.private is not None:
+            alone = _over_batches(model, side, config, measure, private=False)
+            section[modality]["shared_only"] = summed_up(alone)
+    section["audio"] |= summed_up(_waveform_measures(model, material.audio, config))
+    return section
+
+
+def rebuild(model: Any, side: Side, rows: Any, private: bool = True) -> np.ndarray:
+    """Pictures f32[n, H, W, C] or log-mel f32[n, frames, mels, 1] from the codes of some rows.
+
+    Args:
+        model: a `VQVAE`.
+        side: the items.
+        rows: which, a slice or i[n].
+        private: whether private codes are used too, where there are any.
+    """
+    encoded = side.encoded
+    own = encoded.private[rows] if private and encoded.private is not None else None
+    codes = Codes(
+        tf.convert_to_tensor(encoded.shared[rows]), None if own is None else tf.convert_to_tensor(own)
+    )
+    return np.asarray(model.decode(codes, modality=encoded.modality), "float32")
+
+
+def _over_batches(
+    model: Any,
+    side: Side,
+    config: Config,
+    measure: Callable[..., dict[str, np.ndarray]],
+    private: bool,
+) -> dict[str, np.ndarray]:
+    found = [
+        measure(model, side.inputs[block], rebuild(model, side, block, private))
+        for block in _blocks(len(side.inputs), config.evaluate.batch_size)
+    ]
+    return {name: np.concatenate([part[name] for part in found]) for name in found[0]}
+
+
+def _image_measures(model: Any, original: np.ndarray, rebuilt: np.ndarray) -> dict[str, np.ndarray]:
+    return {
+        "mse": mean_squared_error(original, rebuilt),
+        "psnr": psnr(original, rebuilt),
+        "ssim": ssim(original, rebuilt),
+    }
+
+
+def _audio_measures(model: Any, original: np.ndarray, rebuilt: np.ndarray) -> dict[str, np.ndarray]:
+    return {"log_mel_l1": log_mel_l1(np.asarray(model.log_mel(original)), rebuilt)}
+
+
+def _waveform_measures(model: Any, side: Side, config: Config) -> dict[str, np.ndarray]:
+    rows = sampled_rows(len(side.inputs), WAVEFORMS, config.seed)
+    original = side.inputs[rows]
+    spectrograms = {
+        "multiscale_mel": rebuild(model, side, rows),
+        "vocoder_floor": np.asarray(model.log_mel(original)),
+    }
+    rate = config.data.audio.sample_rate
+    return {
+        name: multiscale_mel_distance(original, waveforms(mels, config), rate)
+        for name, mels in spectrograms.items()
+    }
+
+
+def waveforms(log_mels: np.ndarray, config: Config) -> np.ndarray:
+    """Sound f32[n, samples] from log-mel f32[n, frames, mels, 1], by Griffin-Lim."""
+    length, spec = config.data.audio.samples, config.model.log_mel
+    rate = config.data.audio.sample_rate
+    sounds = [
+        log_mel_to_audio(mel, rate, spec.n_fft, spec.hop_length, spec.fmin, spec.fmax) for mel in log_mels
+    ]
+    return np.stack([np.pad(x, (0, max(length - len(x), 0)))[:length] for x in sounds]).astype("float32")
+
+
+def _blocks(total: int, size: int) -> Iterator[slice]:
+    return (slice(start, min(start + size, total)) for start in range(0, total, size))

@@ -1,0 +1,73 @@
+"""What is measured: alignment, codes, fidelity. NumPy in, figures with intervals out."""
+
+from vqmm.metrics.bootstrap import Figure, bootstrap_figure, histogram_figures
+from vqmm.metrics.code_usage import CodeUsage
+from vqmm.metrics.codes import (
+    CodeFigures,
+    SharingFigures,
+    code_figures,
+    item_histograms,
+    sharing_figures,
+)
+from vqmm.metrics.confusion import top1_confusion
+from vqmm.metrics.fidelity import log_mel_l1, mean_squared_error, psnr, ssim
+from vqmm.metrics.kmeans_codes import KMeansCodes, fit_kmeans_codes
+from vqmm.metrics.mel_distance import multiscale_mel_distance
+from vqmm.metrics.pairs import (
+    bag_agreement,
+    label_entropy,
+    pair_agreement,
+    pair_information,
+)
+from vqmm.metrics.ranking import QueryFigures, expected_at_random, rank_queries
+from vqmm.metrics.retrieval import RetrievalFigures, judge_retrieval
+from vqmm.metrics.scorers import (
+    Scorer,
+    bag_of_codes,
+    bag_of_codes_scorer,
+    code_scorer,
+    cosine_scorer,
+    exact_scorer,
+    pooled,
+)
+from vqmm.metrics.transfer import Labelled, Transfer, code_transfer, one_hot_slots
+
+__all__ = [
+    "CodeFigures",
+    "CodeUsage",
+    "Figure",
+    "Labelled",
+    "KMeansCodes",
+    "QueryFigures",
+    "RetrievalFigures",
+    "Scorer",
+    "SharingFigures",
+    "Transfer",
+    "bag_agreement",
+    "bag_of_codes",
+    "bag_of_codes_scorer",
+    "bootstrap_figure",
+    "code_figures",
+    "code_scorer",
+    "code_transfer",
+    "cosine_scorer",
+    "exact_scorer",
+    "expected_at_random",
+    "fit_kmeans_codes",
+    "histogram_figures",
+    "item_histograms",
+    "judge_retrieval",
+    "label_entropy",
+    "log_mel_l1",
+    "mean_squared_error",
+    "multiscale_mel_distance",
+    "one_hot_slots",
+    "pair_agreement",
+    "pair_information",
+    "pooled",
+    "psnr",
+    "rank_queries",
+    "sharing_figures",
+    "ssim",
+    "top1_confusion",
+]

@@ -1,0 +1,7 @@
+"""Trainable models."""
+
+from vqmm.models.build import build_model
+from vqmm.models.codes import Codes
+from vqmm.models.vqvae import VQVAE, Outputs
+
+__all__ = ["VQVAE", "Codes", "Outputs", "build_model"]

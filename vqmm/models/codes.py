@@ -1,0 +1,18 @@
+"""The codes of a batch of items."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+
+class Codes(NamedTuple):
+    """Rows of the joint codebook that stand for the items of one modality.
+
+    Attributes:
+        shared: i32[B, T], in the shared range.
+        private: i32[B, P] in the modality's own range, row-major over its grid;
+            None where there is none, or to decode without.
+    """
+
+    shared: Any
+    private: Any = None

@@ -1,0 +1,332 @@
+"""The joint-codebook VQ-VAE: recordings and pictures through one quantizer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import keras
+from keras import ops
+
+from vqmm import losses
+from vqmm.models.codes import Codes
+from vqmm.networks import Latents
+from vqmm.quantizers import Assignment, Quantized
+from vqmm.replicas import gather_over_replicas, replica_count
+
+MODALITIES = ("audio", "image")
+
+WEIGHTS = {
+    "reconstruction": 1.0,
+    "contrastive": 1.0,
+    "swapped": 1.0,
+    "code_matching": 0.0,
+    "cross_commitment": 0.0,
+    "paired_ema": 0.0,
+    "temperature": 0.1,
+    "sinkhorn_epsilon": 0.05,
+    "sinkhorn_rounds": 3,
+}
+
+
+class Outputs(NamedTuple):
+    """One modality of a batch on its way through the model.
+
+    Attributes:
+        features: f32[B, H, W, C], what is rebuilt.
+        latents: from the encoder.
+        shared, private: the quantized latents; private may be None.
+        rebuilt: f32[B, H, W, C].
+    """
+
+    features: Any
+    latents: Latents
+    shared: Quantized
+    private: Quantized | None
+    rebuilt: Any
+
+
+@keras.saving.register_keras_serializable("vqmm")
+class VQVAE(keras.Model):
+    """Encoders for sound and pictures, one shared quantizer, and a decoder for each.
+
+    Shared codes come from the quantizer's range `"shared"` and are trained to agree
+    across a pair; private codes come from the range named after the modality and
+    carry what the other modality does not have. `build_model` makes one from a
+    config.
+
+    Args:
+        features: by modality, a layer from the input to what is encoded and rebuilt
+            (log-mel for audio, identity for pictures).
+        encoders, decoders: by modality.
+        quantizer: the joint quantizer, with the ranges `"shared"`, and one for each
+            modality that has private codes.
+        input_shapes: by modality, without the batch axis.
+        weights: of the losses and their settings, see `WEIGHTS`.
+        align_from: step at which `code_matching` and `cross_commitment` come in.
+        align_ramp: steps over which they grow to their weight.
+        private_drop: how often an item must be rebuilt from shared codes alone.
+        shared_gradient: share of the reconstruction's gradient that reaches the
+            shared latents.
+        seed: of the private drop.
+
+    A batch is a dict with `audio` f32[B, samples], `image` f32[B, H, W, C] in 0..1,
+    `audio_mask` and `image_mask` bool[B].
+    """
+
+    def __init__(
+        self,
+        features: Mapping[str, Any],
+        encoders: Mapping[str, Any],
+        decoders: Mapping[str, Any],
+        quantizer: Any,
+        input_shapes: Mapping[str, Sequence[int]],
+        weights: Mapping[str, float] | None = None,
+        align_from: int = 0,
+        align_ramp: int = 0,
+        private_drop: float = 0.3,
+        shared_gradient: float = 0.0,
+        seed: int = 0,
+        **kwargs: Any,
+    ):
+        super().__init__(**kwargs)
+        unknown = set(weights or {}) - set(WEIGHTS)
+        if unknown:
+            raise ValueError(f"weights has {sorted(unknown)}; legal: {', '.join(WEIGHTS)}")
+        self.features = dict(features)
+        self.encoders = dict(encoders)
+        self.decoders = dict(decoders)
+        self.quantizer = quantizer
+        self.input_shapes = {name: tuple(shape) for name, shape in input_shapes.items()}
+        self.weights_of_losses = {**WEIGHTS, **(weights or {})}
+        self.align_from = align_from
+        self.align_ramp = align_ramp
+        self.private_drop = private_drop
+        self.shared_gradient = shared_gradient
+        self.seed = seed
+        self.random = keras.random.SeedGenerator(seed)
+        self.step = self.add_weight(
+            name="step",
+            shape=(),
+            dtype="int64",
+            initializer="zeros",
+            trainable=False,
+            aggregation="only_first_replica",
+        )
+        for name, shape in self.input_shapes.items():
+            item = keras.Input(shape)
+            if not self.encoders[name].built:
+                self.encoders[name].build((None, *self.features[name](item).shape[1:]))
+        self.built = True
+
+    def private_range(self, modality: str) -> str | None:
+        """Name of the modality's own range in the codebook, None where it has none."""
+        return modality if modality in self.quantizer.ranges and self.encoders[modality].private else None
+
+    def log_mel(self, audio: Any) -> Any:
+        """Log-mel f32[B, frames, mels, 1] of recordings f32[B, samples]."""
+        return self.features["audio"](audio)
+
+    def encode(self, audio: Any = None, image: Any = None) -> Codes:
+        """Codes of recordings f32[B, samples] or of pictures f32[B, H, W, C]: give one."""
+        modality, latents = self._latents(audio, image)
+        name = self.private_range(modality)
+        return Codes(
+            self.quantizer.nearest(latents.shared, "shared"),
+            None if name is None else self.quantizer.nearest(latents.private, name),
+        )
+
+    def embed(self, audio: Any = None, image: Any = None) -> Any:
+        """Continuous shared latents f32[B, T, dim], each of unit length, before the codes."""
+        _, latents = self._latents(audio, image)
+        return ops.normalize(ops.cast(latents.shared, "float32"), axis=-1)
+
+    def decode(self, codes: Codes, modality: str) -> Any:
+        """Rebuilds `"image"` f32[B, H, W, C] in 0..1 or `"audio"` log-mel f32[B, frames, mels, 1].
+
+        Shared codes may come from the other modality; private ones may be None.
+        """
+        self._check(modality)
+        values = self.quantizer.codes_to_values
+        private = None if codes.private is None else values(codes.private)
+        return self.decoders[modality](values(codes.shared), private, training=False)
+
+    def call(self, batch: Mapping[str, Any], training: bool | None = None) -> dict[str, Outputs]:
+        return {name: self._pass(name, batch, training) for name in self.input_shapes}
+
+    def compute_losses(self, batch: Mapping[str, Any], outputs: Mapping[str, Outputs]) -> dict[str, Any]:
+        """All loss terms, weighted, as f32 scalars by name; the loss is their sum."""
+        w = self.weights_of_losses
+        terms: dict[str, Any] = {}
+        commitment, codebook = ops.zeros(()), ops.zeros(())
+        for name, out in outputs.items():
+            if w["reconstruction"]:
+                terms[f"reconstruction_{name}"] = w["reconstruction"] * losses.reconstruction_loss(
+                    out.features, out.rebuilt, batch[f"{name}_mask"]
+                )
+            for part in (out.shared, out.private):
+                if part is not None:
+                    commitment = commitment + part.commitment_loss
+                    codebook = codebook + part.codebook_loss
+        terms["commitment"] = commitment
+        if "gradient" in self.quantizer.update_rules.values():
+            terms["codebook"] = codebook
+        if set(outputs) == set(MODALITIES):
+            terms.update(self._alignment(batch, outputs))
+        return terms
+
+    def train_step(self, batch: Mapping[str, Any]) -> dict[str, Any]:
+        import tensorflow as tf
+
+        with tf.GradientTape() as tape:
+            outputs = self(batch, training=True)
+            terms = self.compute_losses(batch, outputs)
+            loss = sum(terms.values())
+            # The optimizer adds gradients over replicas; the loss is a mean over them.
+            scaled = self.optimizer.scale_loss(loss / replica_count())
+        variables = self.trainable_variables
+        gradients = tape.gradient(scaled, variables)
+        # A variable that no active term reaches has no gradient.
+        gradients = [ops.zeros_like(v) if g is None else g for g, v in zip(gradients, variables, strict=True)]
+        self.optimizer.apply(gradients, variables)
+        self.quantizer.update(self._assignments(batch, outputs))
+        self.step.assign_add(1)
+        return {"loss": loss, **terms, **self._figures(batch, outputs)}
+
+    def test_step(self, batch: Mapping[str, Any]) -> dict[str, Any]:
+        outputs = self(batch, training=False)
+        terms = self.compute_losses(batch, outputs)
+        return {"loss": sum(terms.values()), **terms, **self._figures(batch, outputs)}
+
+    def get_config(self) -> dict[str, Any]:
+        def pack(layers: Mapping[str, Any]) -> dict[str, Any]:
+            return {k: keras.saving.serialize_keras_object(v) for k, v in layers.items()}
+
+        return {
+            "name": self.name,
+            "features": pack(self.features),
+            "encoders": pack(self.encoders),
+            "decoders": pack(self.decoders),
+            "quantizer": keras.saving.serialize_keras_object(self.quantizer),
+            "input_shapes": {k: list(v) for k, v in self.input_shapes.items()},
+            "weights": self.weights_of_losses,
+            "align_from": self.align_from,
+            "align_ramp": self.align_ramp,
+            "private_drop": self.private_drop,
+            "shared_gradient": self.shared_gradient,
+            "seed": self.seed,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> VQVAE:
+        def unpack(layers: Mapping[str, Any]) -> dict[str, Any]:
+            return {k: keras.saving.deserialize_keras_object(v) for k, v in layers.items()}
+
+        config = dict(config)
+        for key in ("features", "encoders", "decoders"):
+            config[key] = unpack(config[key])
+        config["quantizer"] = keras.saving.deserialize_keras_object(config["quantizer"])
+        return cls(**config)
+
+    def _check(self, modality: str) -> None:
+        if modality not in self.input_shapes:
+            raise ValueError(f"modality={modality!r}; this model has {', '.join(self.input_shapes)}")
+
+    def _latents(self, audio: Any, image: Any) -> tuple[str, Latents]:
+        given = {name: x for name, x in (("audio", audio), ("image", image)) if x is not None}
+        if len(given) != 1:
+            raise ValueError(f"give exactly one of audio= and image=; received {sorted(given) or 'none'}")
+        ((modality, item),) = given.items()
+        self._check(modality)
+        expected = self.input_shapes[modality]
+        if tuple(item.shape[1:]) != expected:
+            shape = tuple(item.shape)
+            raise ValueError(f"{modality} of shape {shape}; this model takes (batch, *{expected})")
+        return modality, self.encoders[modality](self.features[modality](item), training=False)
+
+    def _pass(self, name: str, batch: Mapping[str, Any], training: bool | None) -> Outputs:
+        mask = batch[f"{name}_mask"]
+        features = self.features[name](batch[name])
+        latents = self.encoders[name](features, training=training)
+        shared = self.quantizer(latents.shared, range="shared", present=mask)
+        own = self.private_range(name)
+        private = None if own is None else self.quantizer(latents.private, range=own, present=mask)
+        fixed = ops.stop_gradient(shared.values)
+        read = fixed + self.shared_gradient * (shared.values - fixed)
+        keep = None
+        if training and private is not None and self.private_drop > 0:
+            draw = keras.random.uniform((ops.shape(mask)[0],), seed=self.random)
+            keep = draw >= self.private_drop
+        rebuilt = self.decoders[name](read, private and private.values, keep, training=training)
+        return Outputs(features, latents, shared, private, rebuilt)
+
+    def _alignment(self, batch: Mapping[str, Any], outputs: Mapping[str, Outputs]) -> dict[str, Any]:
+        w = self.weights_of_losses
+        paired = ops.logical_and(batch["audio_mask"], batch["image_mask"])
+        raw = [ops.cast(outputs[name].latents.shared, "float32") for name in MODALITIES]
+        paired = ops.cast(gather_over_replicas(ops.cast(paired, "int32")), "bool")
+        # Negatives and balance are over the batch of all replicas.
+        raw = [gather_over_replicas(x) for x in raw]
+        audio, image = [ops.normalize(x, axis=-1) for x in raw]
+        terms: dict[str, Any] = {}
+        same_layout = audio.shape[1] == image.shape[1]
+        if w["contrastive"]:
+            a, i = (audio, image) if same_layout else (_pooled(audio), _pooled(image))
+            terms["contrastive"] = w["contrastive"] * losses.contrastive_loss(a, i, paired, w["temperature"])
+        if not (w["swapped"] or w["code_matching"] or w["cross_commitment"]):
+            return terms
+        unit = self.quantizer.distance == "cosine"
+        compared = (audio, image) if unit else raw
+        audio_scores, image_scores = (self.quantizer.similarities(x, "shared") for x in compared)
+        if w["swapped"] and same_layout:
+            terms["swapped"] = w["swapped"] * losses.swapped_loss(
+                audio_scores,
+                image_scores,
+                paired,
+                temperature=w["temperature"],
+                epsilon=w["sinkhorn_epsilon"],
+                rounds=int(w["sinkhorn_rounds"]),
+            )
+        ramp = self._ramp()
+        if w["code_matching"]:
+            value = losses.code_matching_loss(audio_scores, image_scores, paired, w["temperature"])
+            terms["code_matching"] = ramp * w["code_matching"] * value
+        if w["cross_commitment"] and same_layout:
+            values = {name: gather_over_replicas(outputs[name].shared.values) for name in MODALITIES}
+            own = [self.quantizer.unit(x) for x in raw]
+            value = losses.cross_commitment_loss(own[0], own[1], values["audio"], values["image"], paired)
+            terms["cross_commitment"] = ramp * w["cross_commitment"] * value
+        return terms
+
+    def _ramp(self) -> Any:
+        since = ops.cast(ops.convert_to_tensor(self.step) - self.align_from, "float32")
+        return ops.clip((since + 1.0) / max(self.align_ramp, 1), 0.0, 1.0)
+
+    def _assignments(self, batch: Mapping[str, Any], outputs: Mapping[str, Outputs]) -> list[Assignment]:
+        found = []
+        mix = self.weights_of_losses["paired_ema"]
+        for name, out in outputs.items():
+            mask = batch[f"{name}_mask"]
+            latents = self.quantizer.unit(out.latents.shared)
+            if mix and set(outputs) == set(MODALITIES):
+                other = self.quantizer.unit(outputs["image" if name == "audio" else "audio"].latents.shared)
+                both = ops.logical_and(batch["audio_mask"], batch["image_mask"])
+                latents = latents + ops.where(both[:, None, None], mix * (other - latents), 0.0)
+            found.append(Assignment(latents, out.shared.codes, mask))
+            if out.private is not None:
+                found.append(Assignment(out.latents.private, out.private.codes, mask))
+        return found
+
+    def _figures(self, batch: Mapping[str, Any], outputs: Mapping[str, Outputs]) -> dict[str, Any]:
+        if set(outputs) != set(MODALITIES):
+            return {}
+        audio, image = (outputs[name].shared.codes for name in MODALITIES)
+        if audio.shape[1] != image.shape[1]:
+            return {}
+        paired = ops.cast(ops.logical_and(batch["audio_mask"], batch["image_mask"]), "float32")
+        equal = ops.mean(ops.cast(ops.equal(audio, image), "float32"), axis=1)
+        return {"agreement": ops.sum(equal * paired) / ops.maximum(ops.sum(paired), 1.0)}
+
+
+def _pooled(tokens: Any) -> Any:
+    return ops.normalize(ops.mean(tokens, axis=1, keepdims=True), axis=-1)

@@ -1,0 +1,312 @@
+"""Nearest-neighbour vector quantization with one joint table split into ranges."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from vqmm.errors import nearest
+from vqmm.quantizers.base import Assignment, Quantized
+from vqmm.replicas import replica_count, replica_id, sum_over_replicas
+
+DISTANCES = ("cosine", "euclidean")
+UPDATES = ("ema", "gradient")
+
+
+@keras.saving.register_keras_serializable("vqmm")
+class VectorQuantizer(keras.layers.Layer):
+    """The shared quantization layer: one codebook, searched range by range.
+
+    The table is `[shared | image | audio | ...]` in the order of `ranges`. A call
+    searches one range only; codes are rows of the whole table, so that codes of
+    all ranges form one vocabulary. The call changes no state: the model collects
+    every modality's `Assignment` and calls `update` once a step, which makes the
+    moving average independent of the order of modalities and exact over replicas.
+
+    Everything is computed in float32, whatever the dtype policy.
+
+    Args:
+        ranges: number of codes by range name, at least one.
+        dim: size of a code vector.
+        distance: `"cosine"` (latents and codes are scaled to unit length) or
+            `"euclidean"`.
+        update: `"ema"` (moving averages, van den Oord et al. 2017, appendix A.1) or
+            `"gradient"` (codebook loss, same paper, equation 3), for all ranges or
+            by range name.
+        commitment: weight of the commitment loss (same equation).
+        decay: share of the old moving average kept at each step.
+        epsilon: Laplace smoothing of the counts where sums are divided by them.
+        revive_below: a code whose average count falls below this share of an even
+            spread (tokens / codes) is given a new place; 0 never revives.
+        revive_after: steps that a new or revived code is left alone.
+        seed: of the initial codes and of revival.
+
+    Inputs: latents f32[B, T, dim]; range, its name; present bool[B], False where the
+    modality is missing. Output: `Quantized`.
+
+    Raises:
+        ValueError: for an argument outside what is listed above, and at a call for
+            an unknown range or a wrong last axis.
+    """
+
+    def __init__(
+        self,
+        ranges: Mapping[str, int],
+        dim: int,
+        distance: str = "cosine",
+        update: str | Mapping[str, str] = "ema",
+        commitment: float = 0.25,
+        decay: float = 0.99,
+        epsilon: float = 1e-5,
+        revive_below: float = 0.03,
+        revive_after: int = 100,
+        seed: int = 0,
+        **kwargs: Any,
+    ):
+        kwargs.setdefault("dtype", "float32")
+        super().__init__(**kwargs)
+        sizes = {name: int(size) for name, size in ranges.items()}
+        if not sizes or min(sizes.values()) < 1:
+            raise ValueError(f"ranges={dict(ranges)!r}: give each range at least one code")
+        if distance not in DISTANCES:
+            raise ValueError(f"distance={distance!r}; legal: {', '.join(DISTANCES)}")
+        updates = {name: update for name in sizes} if isinstance(update, str) else dict(update)
+        if set(updates) != set(sizes) or not set(updates.values()) <= set(UPDATES):
+            raise ValueError(
+                f"update={update!r}; give one of {', '.join(UPDATES)}, or one for each of {', '.join(sizes)}"
+            )
+        if not 0.0 < decay < 1.0:
+            raise ValueError(f"decay={decay!r}; it lies between 0 and 1, both excluded")
+        self.range_sizes = sizes
+        self.dim = int(dim)
+        self.distance = distance
+        self.update_rules = updates
+        self.commitment = float(commitment)
+        self.decay = float(decay)
+        self.epsilon = float(epsilon)
+        self.revive_below = float(revive_below)
+        self.revive_after = int(revive_after)
+        self.seed = int(seed)
+        self.random = keras.random.SeedGenerator(self.seed)
+        self.num_codes = sum(sizes.values())
+        ends = np.cumsum(list(sizes.values())).tolist()
+        self.ranges = {name: (end - size, end) for (name, size), end in zip(sizes.items(), ends, strict=True)}
+        self.build()
+
+    def build(self, input_shape: Any = None) -> None:
+        if getattr(self, "built", False):  # made in the constructor: nothing depends on inputs
+            return
+        shared: dict[str, Any] = {"aggregation": "only_first_replica", "trainable": False, "dtype": "float32"}
+        self.codebook = self.add_weight(
+            name="codebook",
+            shape=(self.num_codes, self.dim),
+            initializer=keras.initializers.RandomNormal(stddev=self.dim**-0.5, seed=self.seed),
+            dtype="float32",
+            trainable="gradient" in self.update_rules.values(),
+            aggregation="only_first_replica",
+        )
+        self.counts = self.add_weight(name="counts", shape=(self.num_codes,), initializer="ones", **shared)
+        self.sums = self.add_weight(
+            name="sums", shape=(self.num_codes, self.dim), initializer="zeros", **shared
+        )
+        self.ages = self.add_weight(name="ages", shape=(self.num_codes,), initializer="zeros", **shared)
+        # 0: latents pass unquantized, until the codes have been placed among them.
+        self.started = self.add_weight(name="started", shape=(), initializer="ones", **shared)
+        if self.distance == "cosine":
+            self.codebook.assign(ops.normalize(ops.convert_to_tensor(self.codebook), axis=-1))
+        self.sums.assign(ops.convert_to_tensor(self.codebook))
+        self.built = True
+
+    def range_of(self, name: str | None) -> tuple[int, int]:
+        """First row of a range and the row after its last; None is the whole table."""
+        if name is None:
+            return 0, self.num_codes
+        if name not in self.ranges:
+            raise ValueError(
+                f"range {name!r}{nearest(name, self.ranges)}; this codebook has {', '.join(self.ranges)}"
+            )
+        return self.ranges[name]
+
+    def unit(self, vectors: Any) -> Any:
+        """Scales vectors to unit length where the distance is cosine; f32."""
+        vectors = ops.cast(vectors, "float32")
+        return ops.normalize(vectors, axis=-1) if self.distance == "cosine" else vectors
+
+    def table(self, range: str | None = None) -> Any:
+        """Code vectors of a range, f32[codes, dim], as the search sees them."""
+        start, stop = self.range_of(range)
+        return self.unit(self.codebook[start:stop])
+
+    def similarities(self, latents: Any, range: str | None = None) -> Any:
+        """Cosine, or minus half the squared distance plus a term that all codes share.
+
+        Args:
+            latents: f32[..., dim].
+            range: name of the range; None is the whole table.
+
+        Returns:
+            f32[..., codes]; the largest is the nearest code.
+        """
+        table = self.table(range)
+        products = ops.matmul(self.unit(latents), ops.transpose(table))
+        if self.distance == "cosine":
+            return products
+        return products - 0.5 * ops.sum(ops.square(table), axis=-1)
+
+    def nearest(self, latents: Any, range: str | None = None) -> Any:
+        """Codes i32[...] of the nearest vectors of a range to latents f32[..., dim]."""
+        start, _ = self.range_of(range)
+        return start + ops.cast(ops.argmax(self.similarities(latents, range), axis=-1), "int32")
+
+    def codes_to_values(self, codes: Any) -> Any:
+        """Code vectors f32[..., dim] for codes i32[...]."""
+        return self.unit(ops.take(self.codebook, codes, axis=0))
+
+    def call(self, latents: Any, range: str | None = None, present: Any = None) -> Quantized:
+        if latents.shape[-1] != self.dim:
+            raise ValueError(f"latents of shape {latents.shape}: the last axis must be dim={self.dim}")
+        latents = self.unit(latents)
+        codes = self.nearest(ops.stop_gradient(latents), range)
+        chosen = self.codes_to_values(codes)
+        started = ops.convert_to_tensor(self.started)
+        fixed = ops.stop_gradient(chosen)
+        commitment = self.commitment * started * _masked_mse(latents, fixed, present)
+        learns = range is None or self.update_rules[range] == "gradient"
+        codebook_loss = (
+            started * _masked_mse(chosen, ops.stop_gradient(latents), present)
+            if learns and self.codebook.trainable
+            else ops.zeros(())
+        )
+        values = latents + started * (fixed - ops.stop_gradient(latents))
+        return Quantized(values, codes, commitment, codebook_loss)
+
+    def update(self, assignments: Sequence[Assignment]) -> None:
+        """Moves the codes of the `"ema"` ranges, once a step, from all modalities jointly.
+
+        Counts and sums are added over modalities and replicas before the one
+        moving average; codes that are hardly used are then placed anew on random
+        latents, each modality having the same chance.
+
+        Args:
+            assignments: one for each modality and range; order does not matter.
+        """
+        counts, sums = ops.zeros((self.num_codes,)), ops.zeros((self.num_codes, self.dim))
+        for latents, codes, mask in assignments:
+            tokens = ops.reshape(self.unit(latents), (-1, self.dim))
+            weights = ops.reshape(_token_weights(codes, mask), (-1,))
+            rows = ops.reshape(codes, (-1,))
+            counts = counts + ops.segment_sum(weights, rows, self.num_codes)
+            sums = sums + ops.segment_sum(tokens * weights[:, None], rows, self.num_codes)
+        candidates = self._candidates(assignments)
+        counts, sums, candidates = sum_over_replicas([counts, sums, candidates])
+        moved = ops.cast(ops.convert_to_tensor(self._averaged_rows()), "float32") * self.started
+        new_counts = self.decay * self.counts + (1.0 - self.decay) * counts
+        new_sums = self.decay * self.sums + (1.0 - self.decay) * sums
+        codes = self.unit(self._divide(new_sums, new_counts))
+        present = self._even_share(counts) > 0.0  # a range without tokens this step stays as it is
+        dead = self._dead(new_counts) * moved * ops.cast(present, "float32")
+        new_counts = new_counts + dead * (self._even_share(new_counts) - new_counts)
+        new_sums = new_sums + dead[:, None] * (candidates * new_counts[:, None] - new_sums)
+        codes = codes + dead[:, None] * (candidates - codes)
+        keep = 1.0 - moved
+        self.counts.assign(keep * self.counts + moved * new_counts)
+        self.sums.assign(keep[:, None] * self.sums + moved[:, None] * new_sums)
+        self.ages.assign((self.ages + moved) * (1.0 - dead))
+        self.codebook.assign(keep[:, None] * self.codebook + moved[:, None] * codes)
+
+    def place(self, range: str, codes: Any) -> None:
+        """Puts the codes of a range where they are told, as after k-means.
+
+        Args:
+            range: name of the range.
+            codes: f32[size of the range, dim].
+        """
+        start, stop = self.range_of(range)
+        table = np.array(self.codebook)
+        table[start:stop] = np.asarray(self.unit(np.asarray(codes, "float32")))
+        counts = np.array(self.counts)
+        counts[start:stop] = 1.0
+        ages = np.array(self.ages)
+        ages[start:stop] = 0.0
+        sums = np.array(self.sums)
+        sums[start:stop] = table[start:stop]
+        self.codebook.assign(table)
+        self.counts.assign(counts)
+        self.sums.assign(sums)
+        self.ages.assign(ages)
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "ranges": self.range_sizes,
+            "dim": self.dim,
+            "distance": self.distance,
+            "update": self.update_rules,
+            "commitment": self.commitment,
+            "decay": self.decay,
+            "epsilon": self.epsilon,
+            "revive_below": self.revive_below,
+            "revive_after": self.revive_after,
+            "seed": self.seed,
+        }
+
+    def _averaged_rows(self) -> np.ndarray:
+        rules = [np.full(size, self.update_rules[name] == "ema") for name, size in self.range_sizes.items()]
+        return np.concatenate(rules)
+
+    def _divide(self, sums: Any, counts: Any) -> Any:
+        parts = []
+        for start, stop in self.ranges.values():
+            n = counts[start:stop]
+            total = ops.sum(n)
+            smooth = (n + self.epsilon) / (total + (stop - start) * self.epsilon) * total
+            parts.append(sums[start:stop] / ops.maximum(smooth, 1e-12)[:, None])
+        return ops.concatenate(parts)
+
+    def _even_share(self, counts: Any) -> Any:
+        parts = [
+            ops.broadcast_to(ops.mean(counts[start:stop]), (stop - start,))
+            for start, stop in self.ranges.values()
+        ]
+        return ops.concatenate(parts)
+
+    def _dead(self, counts: Any) -> Any:
+        idle = counts < self.revive_below * self._even_share(counts)
+        return ops.cast(ops.logical_and(idle, self.ages >= self.revive_after), "float32")
+
+    def _candidates(self, assignments: Sequence[Assignment]) -> Any:
+        """A random latent for every code, f32[codes, dim]: new places for dead ones."""
+        candidates = []
+        for start, stop in self.ranges.values():
+            size = stop - start
+            mine = [a for a in assignments if a.codes is not None]
+            tokens, logits = [], []
+            for latents, codes, mask in mine:
+                inside = ops.cast(ops.logical_and(codes >= start, codes < stop), "float32")
+                weights = ops.reshape(inside * _token_weights(codes, mask), (-1,))
+                tokens.append(ops.reshape(self.unit(latents), (-1, self.dim)))
+                # Equal chance for each modality, whatever its number of tokens.
+                logits.append(ops.log(weights / ops.maximum(ops.sum(weights), 1.0) + 1e-30))
+            drawn = keras.random.categorical(ops.concatenate(logits)[None], size, seed=self.random)[0]
+            candidates.append(ops.take(ops.concatenate(tokens), drawn, axis=0))
+        # Each replica offers every n-th code's candidate, so that their sum is one of them.
+        turn = ops.arange(self.num_codes) % replica_count()
+        mine_now = ops.cast(ops.equal(turn, replica_id()), "float32")
+        return ops.concatenate(candidates) * mine_now[:, None]
+
+
+def _token_weights(codes: Any, mask: Any) -> Any:
+    ones = ops.ones_like(codes, dtype="float32")
+    return ones if mask is None else ones * ops.cast(mask, "float32")[:, None]
+
+
+def _masked_mse(a: Any, b: Any, mask: Any) -> Any:
+    per_item = ops.mean(ops.square(a - b), axis=(1, 2))
+    if mask is None:
+        return ops.mean(per_item)
+    # Divided by the batch, not by the items present, so that replicas add up exactly.
+    return ops.mean(per_item * ops.cast(mask, "float32"))

@@ -1,0 +1,128 @@
+"""Items as the page shows them: a picture, or a spectrogram with a player."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from vqmm.config import Config
+from vqmm.evaluation import Side, rebuild, waveforms
+from vqmm.report.media import picture_uri, sound_uri
+from vqmm.report.spectrogram_plot import spectrogram_plot, spectrogram_uri
+
+
+class Card(NamedTuple):
+    """An item of one modality.
+
+    Attributes:
+        title: its label, or its id where it has none.
+        id: as in the data.
+        picture: data URI of the picture, or of the spectrogram.
+        sound: data URI of the recording; "" for a picture.
+    """
+
+    title: str
+    id: str
+    picture: str
+    sound: str = ""
+
+
+class RebuiltPicture(NamedTuple):
+    """An original and what codes make of it; data URIs.
+
+    Attributes:
+        title: label or id.
+        original, rebuilt: from all codes.
+        shared_only: from shared codes; "" where the model has no private ones.
+        across: from the shared codes of a recording that belongs to it; "" where
+            there is none, or slots do not correspond.
+    """
+
+    title: str
+    original: str
+    rebuilt: str
+    shared_only: str
+    across: str
+
+
+class RebuiltSound(NamedTuple):
+    """A recording and what codes make of it; data URIs.
+
+    Attributes:
+        title: label or id.
+        spectrograms: the original's and the rebuilt ones side by side.
+        players: by what they play.
+    """
+
+    title: str
+    spectrograms: str
+    players: dict[str, str]
+
+
+def title_of(side: Side, row: int, labels: Sequence[str]) -> str:
+    """The label's name, else the id."""
+    label = int(side.encoded.labels[row])
+    return labels[label] if 0 <= label < len(labels) else str(side.encoded.ids[row])
+
+
+def card(model: Any, side: Side, row: int, labels: Sequence[str], config: Config) -> Card:
+    """The card of an item."""
+    title, name = title_of(side, row, labels), str(side.encoded.ids[row])
+    if side.encoded.modality == "image":
+        return Card(title, name, picture_uri(side.inputs[row]))
+    log_mel = np.asarray(model.log_mel(side.inputs[row : row + 1]))[0]
+    sound = sound_uri(side.inputs[row], config.data.audio.sample_rate)
+    return Card(title, name, spectrogram_uri(log_mel), sound)
+
+
+def rebuilt_pictures(
+    model: Any, side: Side, rows: np.ndarray, partners: tuple[Side, np.ndarray] | None, labels: Sequence[str]
+) -> list[RebuiltPicture]:
+    """Originals beside what is rebuilt.
+
+    Args:
+        model: a `VQVAE`.
+        side: the pictures.
+        rows: i[n], which.
+        partners: recordings and, for each picture, the row of one that belongs to it
+            (-1 where none does).
+        labels: label names.
+    """
+    versions = [side.inputs[rows], rebuild(model, side, rows)]
+    alone = side.encoded.private is not None
+    versions.append(rebuild(model, side, rows, private=False) if alone else versions[1])
+    if partners is not None:
+        other, partner = partners
+        # A recording's shared codes, decoded as a picture.
+        lent = side.encoded._replace(shared=other.encoded.shared, private=None)
+        versions.append(rebuild(model, side._replace(encoded=lent), partner))
+    return [
+        RebuiltPicture(
+            title_of(side, row, labels),
+            picture_uri(versions[0][i]),
+            picture_uri(versions[1][i]),
+            picture_uri(versions[2][i]) if alone else "",
+            picture_uri(versions[3][i]) if partners is not None and partners[1][i] >= 0 else "",
+        )
+        for i, row in enumerate(rows)
+    ]
+
+
+def rebuilt_sounds(
+    model: Any, side: Side, rows: np.ndarray, labels: Sequence[str], config: Config
+) -> list[RebuiltSound]:
+    """Recordings beside what is rebuilt; sound from spectrograms by Griffin-Lim."""
+    mels = {"original": np.asarray(model.log_mel(side.inputs[rows])), "rebuilt": rebuild(model, side, rows)}
+    if side.encoded.private is not None:
+        mels["shared codes alone"] = rebuild(model, side, rows, private=False)
+    rate = config.data.audio.sample_rate
+    sounds = {f"{name}, by Griffin-Lim": waveforms(values, config) for name, values in mels.items()}
+    found = []
+    for i, row in enumerate(rows):
+        players = {"recording": sound_uri(side.inputs[row], rate)}
+        players |= {name: sound_uri(values[i], rate) for name, values in sounds.items()}
+        drawn = spectrogram_plot({name: values[i] for name, values in mels.items()}, config)
+        found.append(RebuiltSound(title_of(side, row, labels), drawn, players))
+    return found

@@ -1,0 +1,40 @@
+"""From a run and data to `evaluation.json` and `report/index.html`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from vqmm.atomic import write_atomic
+from vqmm.data.records import Dataset
+from vqmm.evaluation import gather_material, judge
+from vqmm.report.page import render_report
+from vqmm.training.metrics_log import read_metrics
+from vqmm.training.run_folder import Run, RunFolder
+
+
+def write_evaluation(run: Run, dataset: Dataset, split: str, out: Path) -> dict[str, Any]:
+    """Judges a run on a split, and writes figures and report whole or not at all.
+
+    Args:
+        run: an open run.
+        dataset: prepared data, not necessarily what the run was trained on.
+        split: of `dataset`.
+        out: folder, made if need be; gets `evaluation.json` and `report/index.html`.
+
+    Returns:
+        What stands in `evaluation.json`.
+
+    Raises:
+        UserError: the data does not fit the run, the split lacks a modality or has
+            nothing that belongs together, or the disk is full.
+    """
+    log = read_metrics(RunFolder(run.folder).metrics)
+    material = gather_material(run.model, dataset, run.config, split)
+    figures = judge(run.model, material, dataset, run.config, split, log)
+    page = render_report(run.model, material, figures, run.config, log)
+    (out / "report").mkdir(parents=True, exist_ok=True)
+    write_atomic(out / "evaluation.json", json.dumps(figures, indent=1, allow_nan=False) + "\n")
+    write_atomic(out / "report" / "index.html", page)
+    return figures

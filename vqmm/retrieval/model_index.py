@@ -1,0 +1,89 @@
+"""The index of a model: its shared range as centroids, its codes as items, its latents as queries."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from vqmm.config import Config
+from vqmm.data.records import Dataset
+from vqmm.data.shards import Modality
+from vqmm.encoding import Encoded, codebook_fingerprint, encode_records
+from vqmm.errors import UserError
+from vqmm.models import VQVAE
+from vqmm.retrieval.faiss_index import FaissIndex
+from vqmm.retrieval.protocol import Index
+
+SCORES = ("asymmetric", "code")
+COLUMNS = ("id", "modality", "split", "label", "caption")
+
+
+def index_for(model: VQVAE, config: Config) -> FaissIndex:
+    """Makes the empty index that fits a model.
+
+    Raises:
+        UserError: the model has the grid layout, whose tokens do not correspond between
+            a recording and a picture.
+    """
+    if config.model.layout != "slots":
+        raise UserError(
+            f"this run has model.layout={config.model.layout}: an index compares token i with token i, "
+            "which only slots have; train with --set model.layout=slots"
+        )
+    first, _ = model.quantizer.range_of("shared")
+    return FaissIndex(_directions(model), config.model.slots, codebook_fingerprint(model), first)
+
+
+def add_split(index: Index, model: VQVAE, dataset: Dataset, config: Config, split: str) -> dict[str, int]:
+    """Adds all recordings and pictures of a split, with label, caption and further columns.
+
+    Returns:
+        How many of each modality were new; a modality that the split lacks is left out.
+
+    Raises:
+        UserError: data prepared otherwise than the config says, an id that is there
+            with other codes.
+    """
+    dataset.check(config)
+    held = dataset.split(split)
+    added: dict[str, int] = {}
+    modalities: tuple[Modality, ...] = ("audio", "image")
+    for modality, records in zip(modalities, held, strict=True):
+        if not len(records):
+            continue
+        encoded = encode_records(model, records, config, modality)
+        labels = [dataset.labels[row] if row >= 0 else "" for row in encoded.labels]
+        extra = {key for row in records.extra for key in row} - set(COLUMNS)
+        metadata = {
+            **{key: [row.get(key, "") for row in records.extra] for key in sorted(extra)},
+            "label": labels,
+            "caption": records.captions.tolist(),
+        }
+        added[modality] = index.add(encoded.shared, encoded.ids.tolist(), modality, split, metadata)
+    return added
+
+
+def query_values(
+    model: VQVAE, encoded: Encoded, score: Literal["asymmetric", "code"] = "asymmetric"
+) -> npt.NDArray[np.float32]:
+    """Vectors to search with, f32[n, slots, dim].
+
+    Args:
+        model: that encoded the queries.
+        encoded: the queries.
+        score: `"asymmetric"` takes the continuous latents, `"code"` the vectors of
+            their codes, as if the query itself came from the index.
+    """
+    if score == "asymmetric":
+        return encoded.embeddings
+    if score == "code":
+        return _directions(model)[encoded.shared - model.quantizer.range_of("shared")[0]]
+    raise UserError(f"score={score!r}; legal: {', '.join(SCORES)}")
+
+
+def _directions(model: VQVAE) -> npt.NDArray[Any]:
+    """The shared codes at unit length, as embeddings are; a cosine codebook has that anyway."""
+    table = np.asarray(model.quantizer.table("shared"), np.float32)
+    return table / np.maximum(np.linalg.norm(table, axis=1, keepdims=True), 1e-12)

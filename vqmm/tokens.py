@@ -1,0 +1,213 @@
+"""The token file: the codes of items, and all that is needed to decode them again."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from vqmm.atomic import replacing
+from vqmm.errors import UserError
+
+FORMAT_VERSION = 1
+MODALITIES = ("audio", "image")
+# Members of the file that may be missing: what they hold is not known for every item.
+OPTIONAL = ("private", "grid", "sample_rate", "frame_rate", "labels")
+# What a damaged archive or a damaged array in it makes NumPy and zipfile raise.
+DAMAGE = (zipfile.BadZipFile, ValueError, EOFError, OSError, KeyError, NotImplementedError, MemoryError)
+
+
+def fingerprint(codebook: Any, ranges: Mapping[str, tuple[int, int]]) -> str:
+    """Names a codebook: codes mean something only beside the one that they came from.
+
+    Args:
+        codebook: f32[K, dim], the whole joint table.
+        ranges: name to (first row, row after the last).
+
+    Returns:
+        16 hex digits of a sha256 over the table, its shape and the ranges.
+    """
+    table = np.ascontiguousarray(np.asarray(codebook), "<f4")
+    bounds = sorted((name, int(start), int(stop)) for name, (start, stop) in ranges.items())
+    digest = hashlib.sha256(repr((table.shape, bounds)).encode())
+    digest.update(table.tobytes())
+    return digest.hexdigest()[:16]
+
+
+def check_fingerprint(origin: str | Path, found: str, expected: str) -> None:
+    """Refuses what was coded with another codebook.
+
+    Raises:
+        UserError: naming both fingerprints.
+    """
+    if found != expected:
+        raise UserError(
+            f"{origin} was made with the codebook {found}, this run has {expected}; "
+            "give the run that made it, or make it anew with this run"
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class TokenFile:
+    """Codes of n items of one modality.
+
+    Attributes:
+        modality: `"audio"` or `"image"`.
+        ids: str[n].
+        shared: unsigned[n, T], rows of the joint codebook, in the smallest type that holds them.
+        private: unsigned[n, P], the same, row-major over `grid`; None without private codes.
+        sizes: i64[n, 1] samples of each recording at `sample_rate` before it was cut or
+            padded for the model, or i64[n, 2] height and width of each picture in pixels.
+        fingerprint: of the joint codebook, see `fingerprint`.
+        grid: rows and columns of the private codes; rows of a recording run along time.
+        sample_rate: Hz; None for pictures.
+        frame_rate: rows of `grid` a second, Hz; None for pictures.
+        labels: i32[n], -1 unknown; None where the data has none.
+        version: of vqmm.
+
+    Raises:
+        UserError: parts that do not fit together.
+    """
+
+    modality: str
+    ids: npt.NDArray[Any]
+    shared: npt.NDArray[Any]
+    private: npt.NDArray[Any] | None
+    sizes: npt.NDArray[np.int64]
+    fingerprint: str
+    grid: tuple[int, int] | None = None
+    sample_rate: int | None = None
+    frame_rate: float | None = None
+    labels: npt.NDArray[np.int32] | None = None
+    version: str = ""
+
+    def __post_init__(self) -> None:
+        if self.modality not in MODALITIES:
+            raise UserError(f"tokens of modality {self.modality!r}; legal: {', '.join(MODALITIES)}")
+        ids = [str(i) for i in self.ids]
+        if any(i.endswith("\0") for i in ids):  # NumPy strings end at trailing NULs
+            raise UserError("an id ends with a NUL character; give it another id")
+        fixed: dict[str, Any] = {
+            "ids": np.array(ids, dtype=np.str_),
+            "shared": _smallest(self.shared, "shared"),
+            "private": None if self.private is None else _smallest(self.private, "private"),
+            "sizes": np.asarray(self.sizes, np.int64),
+            "labels": None if self.labels is None else np.asarray(self.labels, np.int32),
+            "grid": None if self.grid is None else (int(self.grid[0]), int(self.grid[1])),
+            "version": self.version or vqmm_version(),
+        }
+        for name, value in fixed.items():
+            object.__setattr__(self, name, value)
+        n = len(ids)
+        shapes: dict[str, tuple[int | None, ...]] = {
+            "shared": (n, None),
+            "private": (n, None if self.grid is None else self.grid[0] * self.grid[1]),
+            "sizes": (n, 1 if self.modality == "audio" else 2),
+            "labels": (n,),
+        }
+        for name, wanted in shapes.items():
+            found = getattr(self, name)
+            if found is not None and not _fits(found.shape, wanted):
+                raise UserError(f"tokens of {n} items: {name} has shape {found.shape}, expected {wanted}")
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+def save_tokens(path: str | Path, tokens: TokenFile) -> None:
+    """Writes a token file: an .npz without pickles, not compressed, whole or not at all.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    members = {name: getattr(tokens, name) for name in tokens.__dataclass_fields__}
+    arrays = {name: np.asarray(value) for name, value in members.items() if value is not None}
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as part, part.open("wb") as file:
+        np.savez(file, format_version=np.asarray(FORMAT_VERSION), **arrays)
+
+
+def load_tokens(path: str | Path, expect_fingerprint: str | None = None) -> TokenFile:
+    """Reads a token file.
+
+    Args:
+        path: as `save_tokens` wrote it.
+        expect_fingerprint: of the codebook that must have made it; None takes any.
+
+    Raises:
+        UserError: no such file, damaged, no token file, of a newer format, or of
+            another codebook (both fingerprints named).
+    """
+    path = Path(path)
+    try:
+        members = _read_members(path)
+        found = int(members.pop("format_version"))
+        if found == FORMAT_VERSION:
+            tokens = _assemble(members)
+    except FileNotFoundError:
+        raise UserError(f"no such token file: {path}") from None
+    except IsADirectoryError:
+        raise UserError(f"{path} is a folder; give one token file in it") from None
+    except (*DAMAGE, UserError, TypeError) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise UserError(
+            f"{path} is no token file or is damaged: {reason}; write it again with tokenize"
+        ) from None
+    if found != FORMAT_VERSION:
+        raise UserError(f"{path} has token format {found}; this vqmm reads {FORMAT_VERSION}; write it again")
+    if expect_fingerprint is not None:
+        check_fingerprint(path, tokens.fingerprint, expect_fingerprint)
+    return tokens
+
+
+def vqmm_version() -> str:
+    """Version of the installed package; `"unknown"` where vqmm runs from a bare checkout."""
+    try:
+        return importlib.metadata.version("vqmm")
+    except importlib.metadata.PackageNotFoundError:
+        return "unknown"
+
+
+def _read_members(path: Path) -> dict[str, Any]:
+    with path.open("rb") as file, zipfile.ZipFile(file) as archive:
+        stated = sum(member.file_size for member in archive.infolist())
+        packed = any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist())
+        # Nothing is compressed, so a file cannot state more than it has: no bomb gets past this.
+        if packed or stated > path.stat().st_size:
+            raise ValueError(f"it states {stated} bytes of content in {path.stat().st_size} bytes")
+    with np.load(path, allow_pickle=False) as arrays:
+        return {name: arrays[name] for name in arrays.files}
+
+
+def _assemble(members: dict[str, Any]) -> TokenFile:
+    known = TokenFile.__dataclass_fields__
+    missing = [name for name in known if name not in members and name not in OPTIONAL]
+    if missing or not set(members) <= set(known):
+        raise ValueError(f"missing {missing}, unknown {sorted(set(members) - set(known))}")
+    for name in ("modality", "fingerprint", "version", "sample_rate", "frame_rate"):
+        if name in members:
+            members[name] = members[name].item()
+    if "grid" in members:
+        members["grid"] = tuple(members["grid"].tolist())
+    return TokenFile(**{"private": None} | members)
+
+
+def _smallest(codes: Any, name: str) -> npt.NDArray[Any]:
+    codes = np.asarray(codes)
+    if codes.dtype.kind not in "iu":
+        raise UserError(f"{name} codes are of type {codes.dtype}; codes are integers")
+    if codes.size and codes.min() < 0:
+        raise UserError(f"{name} codes go down to {codes.min()}; codes are rows of a table, 0 or more")
+    return codes.astype(np.min_scalar_type(int(codes.max()) if codes.size else 0))
+
+
+def _fits(shape: tuple[int, ...], wanted: tuple[int | None, ...]) -> bool:
+    return len(shape) == len(wanted) and all(w is None or s == w for s, w in zip(shape, wanted, strict=True))

@@ -1,0 +1,128 @@
+"""Checkpoints of a run: everything that the next step depends on."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+from vqmm.errors import UserError
+
+# What TensorFlow raises for a checkpoint that is cut off, gone, or of other variables.
+UNREADABLE = (tf.errors.OpError, AssertionError, ValueError, IndexError, RuntimeError)
+
+
+class Checkpoints:
+    """Saves and restores model and optimizer.
+
+    A checkpoint holds every variable: weights, codebook averages, random-generator
+    states, the step, and the optimizer's. Files are renamed into place when they
+    are complete, and older ones go last, so that a process that dies while writing
+    leaves the earlier checkpoint as it was.
+
+    Args:
+        folder: of the checkpoints that training continues from.
+        best: of the one with the best validation figure.
+        model: a `keras.Model` with a `step` variable.
+        optimizer: built for the model.
+        keep: how many of the former are kept.
+    """
+
+    def __init__(self, folder: Path, best: Path, model: Any, optimizer: Any, keep: int):
+        self.model = model
+        everything = _state(model, optimizer=[v.value for v in optimizer.variables])
+        for place in (folder, best):
+            _sweep(place)
+        self._last = tf.train.CheckpointManager(everything, str(folder), max_to_keep=keep)
+        self._best = tf.train.CheckpointManager(_state(model), str(best), max_to_keep=1)
+
+    @property
+    def last_path(self) -> str | None:
+        """The newest checkpoint that training can continue from."""
+        return self._last.latest_checkpoint
+
+    @property
+    def best_path(self) -> str | None:
+        """The best checkpoint."""
+        return self._best.latest_checkpoint
+
+    def save(self) -> None:
+        """Writes a checkpoint to continue from. Raises `UserError` where it cannot."""
+        self._write(self._last)
+
+    def save_best(self) -> None:
+        """Writes the model's part as the best checkpoint. Raises `UserError` where it cannot."""
+        self._write(self._best)
+
+    def restore(self) -> int | None:
+        """Restores the newest checkpoint that can be read.
+
+        Returns:
+            Its step; None when there is no checkpoint.
+
+        Raises:
+            UserError: there are checkpoints, but none can be read.
+        """
+        paths = list(reversed(self._last.checkpoints))
+        reasons = []
+        for path in paths:
+            try:
+                # A variable that the checkpoint lacks, or has too many, is an error.
+                self._last.checkpoint.restore(path).assert_consumed()
+                return int(self.model.step)
+            except UNREADABLE as error:
+                reasons.append(f"{path}: {_line(error)}")
+        if not paths:
+            return None
+        raise UserError(
+            f"no checkpoint can be read ({'; '.join(reasons)}); remove {Path(paths[0]).parent} to start again"
+        )
+
+    def _write(self, manager: Any) -> None:
+        before = manager.latest_checkpoint
+        try:
+            manager.save(checkpoint_number=int(self.model.step))
+        except (tf.errors.OpError, OSError) as error:
+            _sweep(Path(manager.directory))
+            intact = f"the earlier one, {before}, is intact" if before else "there is no earlier one"
+            raise UserError(
+                f"cannot write a checkpoint to {manager.directory} at step {int(self.model.step)}: "
+                f"{_line(error)}; {intact}. Free some space and run the same command again"
+            ) from None
+
+
+def restore_model(model: Any, path: str) -> None:
+    """Restores the model's part of a checkpoint.
+
+    Raises:
+        UserError: the checkpoint is damaged or is of another model.
+    """
+    try:
+        status = _state(model).restore(path)
+        status.assert_existing_objects_matched().expect_partial()
+    except UNREADABLE as error:
+        raise UserError(f"cannot read the checkpoint {path}: {_line(error)}") from None
+
+
+def _state(model: Any, **more: Any) -> tf.train.Checkpoint:
+    # Listed one by one: Keras does not show random-generator states to TensorFlow.
+    return tf.train.Checkpoint(model=[v.value for v in model.variables], **more)
+
+
+def _sweep(folder: Path) -> None:
+    """Removes what an interrupted write left."""
+    for path in folder.glob("*_temp"):
+        shutil.rmtree(path, ignore_errors=True)
+    whole = {path.stem for path in folder.glob("*.index")}
+    for path in folder.glob("*.data-*"):
+        if path.name.partition(".data-")[0] not in whole:
+            path.unlink(missing_ok=True)
+
+
+def _line(error: Exception) -> str:
+    text = getattr(error, "message", None) or str(error) or type(error).__name__
+    text = re.sub(r"\{\{.*?\}\}|\[Op:\w+\]|\S*\.tempstate\d+;", "", text)  # names inside of TensorFlow
+    return " ".join(text.split())[:300]

@@ -1,0 +1,73 @@
+"""Places the codes among the latents when quantization begins."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from sklearn.cluster import KMeans
+
+from vqmm.models import VQVAE
+
+MOST_TOKENS = 100  # per code: more make k-means slow, not better
+
+
+def start_codebook(model: VQVAE, batches: Iterable[Mapping[str, Any]], seed: int = 0) -> None:
+    """Places codes by k-means over latents and switches quantization on.
+
+    Every modality gives the same number of latents to a range that it shares. A
+    range that the swapped loss has trained from the start keeps its places: its
+    codes already lie where the latents are.
+
+    Args:
+        model: its codebook is changed.
+        batches: batch dicts; all of their latents are drawn from.
+        seed: of the draw and of k-means.
+    """
+    trained = {name for name, rule in model.quantizer.update_rules.items() if rule == "gradient"}
+    trained = trained if model.weights_of_losses["swapped"] else set()
+    rng = np.random.default_rng(seed)
+    for name, parts in _latents(model, batches).items():
+        start, stop = model.quantizer.ranges[name]
+        if name in trained:
+            continue
+        share = min(min(map(len, parts)), MOST_TOKENS * (stop - start) // len(parts))
+        tokens = np.concatenate([part[rng.permutation(len(part))[:share]] for part in parts])
+        if len(tokens) < stop - start:  # fewer latents than codes: some codes lie on the same one
+            tokens = tokens[np.arange(stop - start) % len(tokens)]
+            model.quantizer.place(name, tokens)
+            continue
+        found = KMeans(stop - start, n_init=1, random_state=seed).fit(tokens)
+        model.quantizer.place(name, found.cluster_centers_)
+    model.quantizer.started.assign(1.0)
+
+
+def _latents(model: VQVAE, batches: Iterable[Mapping[str, Any]]) -> dict[str, list[np.ndarray]]:
+    """Latents f32[n, dim] by range, as a list with one entry for each modality that has any."""
+
+    @tf.function(reduce_retracing=True, autograph=False)
+    def encode(batch: Mapping[str, Any]) -> Any:
+        outputs = {
+            name: model.encoders[name](model.features[name](batch[name]), training=False) for name in names
+        }
+        return {name: (model.quantizer.unit(out.shared), out.private) for name, out in outputs.items()}
+
+    names = tuple(model.input_shapes)
+    found: dict[tuple[str, str], list[np.ndarray]] = {}
+    for batch in batches:
+        numbers = {name: value for name, value in batch.items() if value.dtype != tf.string}
+        for name, (shared, private) in encode(numbers).items():
+            present = np.asarray(batch[f"{name}_mask"])
+            ranges = [("shared", shared), (model.private_range(name), private)]
+            for where, latents in ranges:
+                if where is not None and latents is not None:
+                    kept = np.asarray(model.quantizer.unit(latents))[present]
+                    found.setdefault((where, name), []).append(kept.reshape(-1, kept.shape[-1]))
+    together: dict[str, list[np.ndarray]] = {}
+    for (where, _), arrays in found.items():
+        tokens = np.concatenate(arrays)
+        if len(tokens):
+            together.setdefault(where, []).append(tokens)
+    return together

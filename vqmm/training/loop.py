@@ -1,0 +1,230 @@
+"""Trains the model of a config on a data set, in a run folder."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import tensorflow as tf
+
+from vqmm.config import Config
+from vqmm.data.batches import paired_evaluation_batches, training_batches
+from vqmm.data.records import Dataset
+from vqmm.models import VQVAE, build_model
+from vqmm.training.best import BestSoFar
+from vqmm.training.checkpoints import Checkpoints
+from vqmm.training.codebook_start import start_codebook
+from vqmm.training.finite import check_terms, check_variables
+from vqmm.training.metrics_log import MetricsLog, read_metrics
+from vqmm.training.model_file import model_from_checkpoint, save_model
+from vqmm.training.optimizer import make_optimizer
+from vqmm.training.precision import precision
+from vqmm.training.progress import TrainingProgress
+from vqmm.training.run_folder import Run, RunFolder, create_run, identity
+from vqmm.training.step_runner import StepRunner
+from vqmm.training.stop_signals import Interrupted, stop_on_signals
+from vqmm.training.strategy import make_strategy
+from vqmm.training.validation import Validation
+
+if TYPE_CHECKING:
+    from vqmm.training.tensorboard_log import TensorBoardLog
+
+LOG_EVERY = 20  # steps; figures are fetched from the device no more often than that
+BURST = 0.5  # seconds that steps run for before the loop looks at signals and figures
+
+
+def train(
+    config: Config, dataset: Dataset, folder: str | Path, progress: TrainingProgress | None = None
+) -> Run:
+    """Trains, or continues a run that was stopped or killed.
+
+    The result depends on config and data alone: with `train.deterministic`, a run
+    that was killed and continued ends in the same weights, bit for bit, as one that
+    was left alone. Deterministic ops then stay on for the process.
+
+    Args:
+        config: of the run.
+        dataset: prepared with the same audio and image spec.
+        folder: the run folder, see `vqmm.training.run_folder.RunFolder`.
+        progress: where to show it; by default the standard error stream.
+
+    Returns:
+        The run, with the best validated model, or the last where none was validated.
+
+    Raises:
+        UserError: the folder, data or devices do not fit the config, the loss is
+            not finite, or a checkpoint cannot be written.
+        Interrupted: SIGINT or SIGTERM came in; a checkpoint has been saved.
+    """
+    dataset.check(config)
+    # Before anything starts TensorFlow: devices cannot be split later.
+    strategy = make_strategy(config.train)
+    with create_run(folder, config, identity(dataset)) as run, precision(config.train):
+        if config.train.deterministic:
+            tf.config.experimental.enable_op_determinism()
+        shown = progress or TrainingProgress(config.train.steps)
+        return _Training(config, dataset, run, strategy, shown).run()
+
+
+class _Training:
+    def __init__(
+        self, config: Config, dataset: Dataset, run: RunFolder, strategy: Any, progress: TrainingProgress
+    ):
+        self.config = config
+        self.dataset = dataset
+        self.folder = run
+        self.strategy = strategy
+        self.progress = progress
+        with strategy.scope():
+            self.model: VQVAE = build_model(config)
+            optimizer = make_optimizer(config.train)
+            self.model.compile(optimizer=optimizer)
+            optimizer.build(self.model.trainable_variables)
+        self.checkpoints = Checkpoints(
+            run.last, run.best, self.model, optimizer, config.train.keep_checkpoints
+        )
+        self.log = MetricsLog(run.metrics)
+        self.best = BestSoFar(
+            config.train.monitor,
+            config.train.early_stop,
+            min(config.schedule.quantize_from + 1, config.train.steps),
+        )
+        self.step = 0
+        self.seconds = 0.0  # trained before this process
+        self.began = time.monotonic()
+
+    def run(self) -> Run:
+        self.step = self.checkpoints.restore() or 0
+        self.log.rewind(self.step)
+        lines = read_metrics(self.folder.metrics)
+        self.best.replay(lines)
+        self.seconds = lines[-1]["seconds"] if lines else 0.0
+        self.began = time.monotonic()
+        if not self._finished():
+            self._introduce()
+            self._loop()
+        return self._finish()
+
+    def _introduce(self) -> None:
+        if self.step:
+            self.progress.say(
+                f"continuing {self.folder.path} at step {self.step} of {self.config.train.steps}"
+            )
+            return
+        counts = self.dataset.counts["train"]
+        self.progress.say(
+            f"training {self.config.train.steps} steps on {counts['recordings']} recordings and "
+            f"{counts['pictures']} pictures, {self.model.count_params():,} weights"
+        )
+
+    def _finished(self) -> bool:
+        return self.step >= self.config.train.steps or self.best.exhausted
+
+    def _loop(self) -> None:
+        config, train = self.config, self.config.train
+        batches = training_batches(self.dataset, config, start_step=self.step)
+        runner = StepRunner(self.model, self.strategy, batches, train.jit_compile)
+        validation = self._validation()
+        board = self._board()
+        window = _Window()
+        rate = 0.0  # steps per second
+        with stop_on_signals() as stop, self.progress.running(self.step):
+            while not self._finished() and stop.number is None:
+                if self.step == config.schedule.quantize_from and self.step:
+                    self._start_codebook()
+                started = time.monotonic()
+                values = runner.run(self._burst(rate))
+                spent = time.monotonic() - started
+                # The first call also compiles: no measure of speed.
+                rate = len(values) / spent if rate or len(values) > 1 else 1e-9
+                check_terms(runner.names, values, self.step + 1, self.checkpoints.last_path)
+                self.step += len(values)
+                window.add(values, spent)
+                if self._due(LOG_EVERY):
+                    figures = window.take(runner.names)
+                    self._write("train", figures, board)
+                    self.progress.trained(self.step, figures)
+                if validation and self._due(train.validate_every):
+                    self._validate(validation, board)
+                if self._due(train.checkpoint_every) or self._finished() or stop.number is not None:
+                    check_variables(self.model.variables, self.step, self.checkpoints.last_path)
+                    self.checkpoints.save()
+        if stop.number is not None and not self._finished():
+            raise Interrupted(stop.number, self.step)
+
+    def _burst(self, rate: float) -> int:
+        """Steps up to the next one after which something is due, fewer where steps are slow."""
+        train = self.config.train
+        periods = [LOG_EVERY, train.validate_every, train.checkpoint_every]
+        stops = [self.step + period - self.step % period for period in periods]
+        if self.step < self.config.schedule.quantize_from:
+            stops.append(self.config.schedule.quantize_from)
+        return max(1, min(min(*stops, train.steps) - self.step, int(rate * BURST)))
+
+    def _due(self, every: int) -> bool:
+        return self.step % every == 0 or self.step == self.config.train.steps
+
+    def _validation(self) -> Validation | None:
+        counts = self.dataset.counts.get("validation", {})
+        if not counts.get("recordings") or not counts.get("pictures"):
+            self.progress.say("the data has no validation pairs: the last model counts as the best")
+            return None
+        size = self.config.evaluate.batch_size
+        batches = paired_evaluation_batches(self.dataset, self.config, "validation", size)
+        validation = Validation(self.model, batches)
+        return validation if len(validation) else None
+
+    def _board(self) -> TensorBoardLog | None:
+        if not self.config.train.tensorboard:
+            return None
+        from vqmm.training.tensorboard_log import TensorBoardLog  # brings librosa and matplotlib
+
+        return TensorBoardLog(self.folder.tensorboard, self.config)
+
+    def _validate(self, validation: Validation, board: TensorBoardLog | None) -> None:
+        figures = validation.figures()
+        check_terms(list(figures), np.array([list(figures.values())]), self.step, self.checkpoints.last_path)
+        best = self.best.see(self.step, figures)
+        if best:
+            check_variables(self.model.variables, self.step, self.checkpoints.last_path)
+            self.checkpoints.save_best()
+        self._write("validation", figures, board)
+        if board:
+            board.examples(self.step, self.model, validation.batches[0])
+        self.progress.validated(self.step, figures, best)
+
+    def _start_codebook(self) -> None:
+        ahead = training_batches(self.dataset, self.config, start_step=self.step)
+        start_codebook(self.model, ahead.take(self.config.schedule.kmeans_batches), self.config.seed)
+
+    def _write(self, split: str, figures: Mapping[str, float], board: TensorBoardLog | None) -> None:
+        self.log.write(self.step, split, self.seconds + time.monotonic() - self.began, figures)
+        if board:
+            board.scalars(self.step, split, figures)
+
+    def _finish(self) -> Run:
+        self.model = model_from_checkpoint(self.config, [self.folder.best, self.folder.last])
+        save_model(self.model, self.folder.model)
+        return Run(self.config, self.model, self.folder.path, int(self.model.step))
+
+
+class _Window:
+    """Figures of the steps since the last line of the log."""
+
+    def __init__(self) -> None:
+        self._rows: list[np.ndarray] = []
+        self._seconds = 0.0
+
+    def add(self, values: np.ndarray, seconds: float) -> None:
+        self._rows.append(values)
+        self._seconds += seconds
+
+    def take(self, names: list[str]) -> dict[str, float]:
+        rows = np.concatenate(self._rows).astype("float64")
+        figures = dict(zip(names, rows.mean(axis=0).tolist(), strict=True))
+        figures["steps_per_second"] = round(len(rows) / self._seconds, 3)
+        self.__init__()  # type: ignore[misc]
+        return figures

@@ -1,0 +1,40 @@
+"""The number format of layers, as the config asks for it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import keras
+import tensorflow as tf
+
+from vqmm.config import Train
+
+
+def policy_name(mixed: bool) -> str:
+    """The Keras dtype policy for this machine.
+
+    bfloat16 needs no loss scaling; NVIDIA cards before compute capability 8.0 lack it.
+    """
+    if not mixed:
+        return "float32"
+    cards = tf.config.list_physical_devices("GPU")
+    abilities = [tf.config.experimental.get_device_details(card).get("compute_capability") for card in cards]
+    old = any(ability is not None and ability < (8, 0) for ability in abilities)
+    return "mixed_float16" if old else "mixed_bfloat16"
+
+
+@contextlib.contextmanager
+def precision(train: Train) -> Iterator[str]:
+    """Sets the dtype policy of layers that are built in the block; sets it back at the end.
+
+    Yields:
+        The name of the policy.
+    """
+    before = keras.config.dtype_policy()
+    name = policy_name(train.mixed_precision)
+    keras.config.set_dtype_policy(name)
+    try:
+        yield name
+    finally:
+        keras.config.set_dtype_policy(before)

@@ -1,0 +1,222 @@
+"""The folder of a training run: its layout, who may write into it, and how to open it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vqmm.atomic import replacing, write_atomic
+from vqmm.config import Config, load_config, save_config
+from vqmm.data.records import Dataset
+from vqmm.errors import UserError
+from vqmm.training.differences import Difference, differences
+from vqmm.training.lock import hold
+
+if TYPE_CHECKING:
+    from vqmm.models import VQVAE
+
+# What the same run may be continued with. `train.steps` may only grow; the learning
+# rate then follows the schedule of the new number.
+CHANGEABLE = (
+    "name",
+    "data.cache_mib",
+    "train.steps",
+    "train.strategy",
+    "train.devices",
+    "train.deterministic",
+    "train.validate_every",
+    "train.checkpoint_every",
+    "train.keep_checkpoints",
+    "train.early_stop",
+    "train.tensorboard",
+    "evaluate",
+)
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Where things lie in a run folder.
+
+    Attributes:
+        path: the folder.
+    """
+
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        """The merged config of the run."""
+        return self.path / "config.yaml"
+
+    @property
+    def data(self) -> Path:
+        """Name and checksum of the data that the run is trained on."""
+        return self.path / "data.json"
+
+    @property
+    def lock(self) -> Path:
+        """Locked by the process that trains."""
+        return self.path / "lock"
+
+    @property
+    def metrics(self) -> Path:
+        """Figures, one JSON object a line."""
+        return self.path / "metrics.jsonl"
+
+    @property
+    def last(self) -> Path:
+        """Checkpoints to continue from."""
+        return self.path / "checkpoints" / "last"
+
+    @property
+    def best(self) -> Path:
+        """The checkpoint with the best validation figure."""
+        return self.path / "checkpoints" / "best"
+
+    @property
+    def model(self) -> Path:
+        """The finished model."""
+        return self.path / "model.keras"
+
+    @property
+    def tensorboard(self) -> Path:
+        """Event files."""
+        return self.path / "tensorboard"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A trained model and where it came from.
+
+    Attributes:
+        config: that it was trained with.
+        model: ready to encode and decode.
+        folder: the run folder.
+        step: steps that the weights have been trained for.
+    """
+
+    config: Config
+    model: VQVAE
+    folder: Path
+    step: int
+
+
+def identity(dataset: Dataset) -> dict[str, Any]:
+    """What a run remembers of its data."""
+    return {"name": dataset.name, "checksum": dataset.checksum, "counts": dataset.counts}
+
+
+@contextlib.contextmanager
+def create_run(folder: str | Path, config: Config, data: Mapping[str, Any]) -> Iterator[RunFolder]:
+    """Makes a run folder, or takes up the run that is in it, and holds it for this process.
+
+    Args:
+        folder: made with its parents where it does not exist.
+        config: saved as `config.yaml`. A run that is taken up must have the same,
+            but for the keys in `CHANGEABLE`; one without a checkpoint has nothing to
+            lose and begins anew.
+        data: identity of the data set: at least `"checksum"`; `"name"` where known.
+
+    Yields:
+        The layout of the folder.
+
+    Raises:
+        UserError: the folder is in use, holds something else, or holds a run of
+            another config or other data; lists what differs.
+    """
+    run = RunFolder(Path(folder))
+    _check_place(run)
+    run.path.mkdir(parents=True, exist_ok=True)
+    with hold(run.lock):
+        if has_weights(run):
+            _check_same(run, config, data)
+        else:
+            write_atomic(run.data, json.dumps(dict(data), indent=2) + "\n")
+        with replacing(run.config) as part:
+            save_config(config, part)
+        yield run
+
+
+def check_run(folder: str | Path, config: Config, data: Mapping[str, Any]) -> None:
+    """Raises what `create_run` would raise; changes nothing. Quick: TensorFlow is not needed."""
+    run = RunFolder(Path(folder))
+    _check_place(run)
+    if run.path.is_dir():
+        with hold(run.lock):
+            if has_weights(run):
+                _check_same(run, config, data)
+
+
+def has_weights(run: RunFolder) -> bool:
+    """Whether the run has got as far as a model or a checkpoint."""
+    return run.model.exists() or any(run.path.glob("checkpoints/*/*.index"))
+
+
+def open_run(folder: str | Path) -> Run:
+    """Opens the model of a run.
+
+    Takes `model.keras`; where training has not finished, the best checkpoint, else
+    the last one.
+
+    Raises:
+        UserError: there is no such folder, no run in it, no weights yet, or a
+            damaged file.
+    """
+    run = RunFolder(Path(folder))
+    if not run.path.is_dir():
+        raise UserError(
+            f"there is no run folder {run.path}; python -m pipelines.train --run {run.path} makes it"
+        )
+    if not run.config.exists():
+        raise UserError(
+            f"{run.path} holds no run: it has no {run.config.name}; give a folder that train made"
+        )
+    config = load_config(run.config)
+    # Loaded late, so that a wrong path is told at once.
+    from vqmm.training import model_file
+
+    if run.model.exists():
+        model = model_file.load_model(run.model)
+    else:
+        model = model_file.model_from_checkpoint(config, [run.best, run.last])
+    return Run(config, model, run.path, int(model.step))
+
+
+def _check_place(run: RunFolder) -> None:
+    if run.path.exists() and not run.path.is_dir():
+        raise UserError(f"{run.path} is a file; a run needs a folder: give another --run")
+    if run.path.is_dir() and not run.config.exists():
+        ours = {run.lock.name, run.data.name}
+        other = sorted(p.name for p in run.path.iterdir() if p.name not in ours and p.suffix != ".part")
+        if other:
+            raise UserError(
+                f"{run.path} is not empty and holds no run (found {', '.join(other[:3])}); "
+                "give a new folder, so that nothing of yours is overwritten"
+            )
+
+
+def _check_same(run: RunFolder, config: Config, data: Mapping[str, Any]) -> None:
+    old = load_config(run.config)
+    found = differences(old.model_dump(mode="json"), config.model_dump(mode="json"))
+    refused = [d for d in found if not _may_change(d)]
+    if refused:
+        raise UserError(
+            f"{run.path} holds a run of another config: {'; '.join(map(str, refused))}. Give another --run, "
+            f"or the config in {run.config}. Free to change: {', '.join(CHANGEABLE)} (steps may only grow)"
+        )
+    before = json.loads(run.data.read_text(encoding="utf-8")) if run.data.exists() else {}
+    if before and before.get("checksum") != data["checksum"]:
+        raise UserError(
+            f"{run.path} was trained on other data: "
+            f"{'; '.join(map(str, differences(before, dict(data))))}. Give another --run, or the same --data"
+        )
+
+
+def _may_change(difference: Difference) -> bool:
+    if difference.key == "train.steps":
+        return difference.new > difference.old
+    return any(difference.key == key or difference.key.startswith(f"{key}.") for key in CHANGEABLE)

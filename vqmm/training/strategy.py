@@ -1,0 +1,61 @@
+"""Which devices train together."""
+
+from __future__ import annotations
+
+import re
+
+import tensorflow as tf
+
+from vqmm.config import Train
+from vqmm.errors import UserError
+
+
+def make_strategy(train: Train) -> tf.distribute.Strategy:
+    """Makes the `tf.distribute` strategy that the config asks for.
+
+    Args:
+        train: `strategy` is `"one"` (the default device) or `"mirrored"` over
+            `devices`, or over all GPUs where that is empty. `CPU:0`, `CPU:1`, …
+            split the processor into that many devices, to try things out.
+
+    Raises:
+        UserError: a device is not there, `batch_size` cannot be split evenly, or
+            settings exclude each other.
+    """
+    if train.strategy == "one":
+        return tf.distribute.get_strategy()
+    _split_processor(train.devices)
+    there = [f"{d.device_type}:{d.name.rpartition(':')[2]}" for d in tf.config.list_logical_devices()]
+    missing = [name for name in train.devices if name not in there]
+    if missing:
+        raise UserError(f"train.devices: {', '.join(missing)} not found; this machine has {', '.join(there)}")
+    strategy = tf.distribute.MirroredStrategy(list(train.devices) or None)
+    replicas = strategy.num_replicas_in_sync
+    if train.batch_size % replicas:
+        below = train.batch_size // replicas * replicas
+        raise UserError(
+            f"train.batch_size={train.batch_size} does not divide among {replicas} devices; "
+            f"take {below or replicas} or {below + replicas}"
+        )
+    if train.jit_compile and replicas > 1:
+        raise UserError(
+            "train.jit_compile=true works on one device only; switch it off for mirrored training"
+        )
+    return strategy
+
+
+def _split_processor(devices: tuple[str, ...]) -> None:
+    numbers = [int(m[1]) for m in (re.fullmatch(r"CPU:(\d+)", name) for name in devices) if m]
+    wanted = max(numbers, default=0) + 1
+    processor = tf.config.list_physical_devices("CPU")[0]
+    if wanted == 1 or len(tf.config.get_logical_device_configuration(processor) or ()) >= wanted:
+        return
+    try:
+        tf.config.set_logical_device_configuration(
+            processor, [tf.config.LogicalDeviceConfiguration()] * wanted
+        )
+    except RuntimeError:  # TensorFlow has started with fewer
+        raise UserError(
+            f"train.devices={list(devices)}: make the strategy before anything else uses TensorFlow, "
+            "or the processor cannot be split any more"
+        ) from None

@@ -1,0 +1,108 @@
+"""Figures of a model on held-out pairs, fast enough to take every few hundred steps."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from vqmm.metrics import Scorer, code_scorer, cosine_scorer, pooled, rank_queries
+from vqmm.models import VQVAE
+
+MOST_PAIRS = 512
+
+
+class Validation:
+    """Measures one model on the same pairs every time.
+
+    Args:
+        model: that is trained.
+        batches: batch dicts; the first `MOST_PAIRS` rows are kept in memory.
+
+    Attributes:
+        batches: what is kept, as dicts of arrays.
+    """
+
+    def __init__(self, model: VQVAE, batches: Iterable[Mapping[str, Any]]):
+        self.model = model
+        self.batches: list[dict[str, np.ndarray]] = []
+        left = MOST_PAIRS
+        for batch in batches:
+            arrays = {name: np.asarray(value)[:left] for name, value in batch.items()}
+            self.batches.append(arrays)
+            left -= len(arrays["audio"])
+            if left <= 0:
+                break
+
+        @tf.function(reduce_retracing=True, autograph=False)
+        def judge(batch: Mapping[str, Any]) -> Any:
+            codes = {name: model.encode(**{name: batch[name]}) for name in ("audio", "image")}
+            return model.test_step(batch), {name: tuple(c) for name, c in codes.items()}
+
+        self._judge = judge
+
+    def __len__(self) -> int:
+        return sum(len(batch["audio"]) for batch in self.batches)
+
+    def figures(self) -> dict[str, float]:
+        """Judges the model as it is now.
+
+        Returns:
+            The means of what `model.test_step` returns; `retrieval_map`, the mean
+            over both directions of the mean average precision by code distance; and
+            `usage_RANGE`, the share of a range's codes that came up.
+        """
+        totals: dict[str, float] = {}
+        shared: dict[str, list[np.ndarray]] = {"audio": [], "image": []}
+        used: set[int] = set()
+        for batch in self.batches:
+            numbers = {k: tf.convert_to_tensor(v) for k, v in batch.items() if v.dtype != object}
+            terms, codes = self._judge(numbers)
+            for name, value in terms.items():
+                totals[name] = totals.get(name, 0.0) + float(value) * len(batch["audio"])
+            for name, parts in codes.items():
+                shared[name].append(parts[0].numpy())
+                for part in parts:
+                    if part is not None:
+                        used.update(np.unique(part.numpy()[batch[f"{name}_mask"]]).tolist())
+        found = {name: value / len(self) for name, value in totals.items()}
+        retrieval = self._retrieval({k: np.concatenate(v) for k, v in shared.items()})
+        if retrieval is not None:
+            found["retrieval_map"] = retrieval
+        for name, (start, stop) in self.model.quantizer.ranges.items():
+            found[f"usage_{name}"] = sum(start <= code < stop for code in used) / (stop - start)
+        return found
+
+    def _retrieval(self, codes: dict[str, np.ndarray]) -> float | None:
+        """None where no recording has a picture that belongs to it."""
+        groups = self._groups()
+        table = np.asarray(self.model.quantizer.table())
+        present = {name: self._column(f"{name}_mask") for name in codes}
+        found = []
+        for query, gallery in itertools.permutations(codes):
+            scores = _scorer(codes[query][present[query]], codes[gallery][present[gallery]], table)(
+                slice(None)
+            )
+            relevant = groups[present[query], None] == groups[None, present[gallery]]
+            kept = relevant.any(axis=1)
+            if not kept.any():
+                return None
+            found.append(rank_queries(scores[kept], relevant[kept]).map.mean())
+        return float(np.mean(found))
+
+    def _groups(self) -> np.ndarray:
+        """Same number = relevant: the label where there is one, else the pair's own number."""
+        labels = self._column("label").astype("int64")
+        return np.where(labels >= 0, labels, -1 - np.arange(len(labels)))
+
+    def _column(self, name: str) -> np.ndarray:
+        return np.concatenate([batch[name] for batch in self.batches])
+
+
+def _scorer(queries: np.ndarray, gallery: np.ndarray, table: np.ndarray) -> Scorer:
+    if queries.shape[1] == gallery.shape[1]:
+        return code_scorer(table[queries], gallery, table)
+    return cosine_scorer(pooled(table[queries]), pooled(table[gallery]))
