@@ -57,7 +57,10 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     _package(folder / "stamps.tar.gz", {name: _ogg_or_wav("ogg", 11_025, d) for name, d in spoken.items()})
     prompts = {f"./usr/en_US_f_A/digits/{d}.wav": _ogg_or_wav("wav", 8000, d) for d in range(10)}
     prompts |= {"./usr/en_US_f_A/digits/h-3.wav": b"third", "./usr/es/digits/3.wav": b"tres"}
-    _package(folder / f"{proxy_speech.PROMPTS_PACKAGE}_1_all.deb", prompts)
+    telephone, clock = proxy_speech.PROMPT_PACKAGES
+    _package(folder / f"{telephone}_1_all.deb", prompts)
+    hours = {f"./usr/share/saytime/{n}.au": bytes([100 + n] * 4000) for n in range(13)}  # bare mu-law
+    _package(folder / f"{clock}_1_amd64.deb", hours)
     _package(folder / "fonts-breip_1_all.deb", {"./f/Sans.ttf": (FONTS / "DejaVuSans.ttf").read_bytes()})
     return folder
 
@@ -75,7 +78,7 @@ def test_manifest_has_every_kind_and_files_of_it(written: Path) -> None:
     with written.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     counts = Counter(row["proxy"] for row in rows)
-    assert counts["human"] == 30 and counts["human-altered"] == 180
+    assert counts["human"] == 40 and counts["human-altered"] == 240
     assert counts["scan-centred"] == counts["scan-pen"] == counts["scan-paper"] > 200
     assert counts["hand-font"] == 30 and counts["font"] >= 50
     assert counts["font"] % 10 == 0
@@ -91,7 +94,7 @@ def test_what_is_missing_is_said(written: Path) -> None:
     told = json.loads((written.parent / "proxies.json").read_text())
     assert "flite" in told["left_out"] and "fonts-humor-sans" in told["left_out"]
     assert "fonts-breip" not in told["left_out"] and "tuxpaint" not in told["left_out"]
-    assert told["counts"]["human"] == 30
+    assert told["counts"]["human"] == 40
 
 
 def test_scans_are_those_of_the_test_writers(written: Path) -> None:
@@ -108,8 +111,10 @@ def test_scans_are_those_of_the_test_writers(written: Path) -> None:
 def test_only_english_digits_are_taken(packages: Path) -> None:
     stamps = stamps_digits(packages / "stamps.tar.gz")
     assert Counter(s.speaker for s in stamps) == {"tuxpaint": 10, "tuxpaint_en_GB": 10}
-    prompts = prompt_digits(packages / f"{proxy_speech.PROMPTS_PACKAGE}_1_all.deb")
+    prompts = prompt_digits(packages / f"{proxy_speech.PROMPT_PACKAGES[0]}_1_all.deb")
     assert [(s.speaker, s.digit) for s in prompts] == [("en_US_f_A", d) for d in range(10)]
+    clock = prompt_digits(packages / f"{proxy_speech.PROMPT_PACKAGES[1]}_1_amd64.deb")
+    assert [(s.speaker, s.digit) for s in clock] == [("saytime", d) for d in range(10)]
     assert prompts[0].recording.rate == 8000 and len(prompts[0].recording.samples) == 4000
 
 
@@ -140,7 +145,7 @@ def test_nothing_at_hand_leaves_out_all_but_scans_and_fonts(
     manifest = write_proxies(tmp_path, 0)
     told = json.loads((manifest.parent / "proxies.json").read_text())
     assert set(told["counts"]) == {"scan-centred", "scan-pen", "scan-paper", "font"}
-    assert "no apt-get" in told["left_out"][proxy_speech.PROMPTS_PACKAGE]
+    assert all("no apt-get" in told["left_out"][name] for name in proxy_speech.PROMPT_PACKAGES)
     assert {"tuxpaint", "flite"} <= set(told["left_out"])
 
 

@@ -32,7 +32,7 @@ from vqmm.data.sources.proxy_pictures import (
     usable_fonts,
 )
 from vqmm.data.sources.proxy_speech import (
-    PROMPTS_PACKAGE,
+    PROMPT_PACKAGES,
     SpokenDigit,
     flite_digits,
     prompt_digits,
@@ -138,7 +138,8 @@ class _Shelf:
 
 def _samples(shelf: _Shelf, seed: int, rng: np.random.Generator, tuxpaint: Path | None) -> Iterator[Sample]:
     human = shelf.read("tuxpaint", tuxpaint, stamps_digits)
-    human += shelf.read(PROMPTS_PACKAGE, shelf.get(PROMPTS_PACKAGE), prompt_digits)
+    for package in PROMPT_PACKAGES:
+        human += shelf.read(package, shelf.get(package), prompt_digits)
     flite = flite_digits()
     if not flite:
         shelf.left_out["flite"] = "the program flite is not installed; apt-get install flite"

@@ -21,11 +21,11 @@ from vqmm.data.sources.degrade import Recording
 from vqmm.data.sources.voices import WORDS
 
 FLITE_VOICES = {"kal": 100, "kal16": 100, "awb": 110, "rms": 90, "slt": 175}  # voice: usual pitch, Hz
-PROMPTS_PACKAGE = "asterisk-core-sounds-en-wav"
+PROMPT_PACKAGES = ("asterisk-core-sounds-en-wav", "saytime")
 
-# Where packages keep English digits; the first group is the digit.
+# Where packages keep English digits.
 _STAMPS = re.compile(r"(?:^|/)stamps/symbols/math/(\d)(|_en_GB)\.ogg$")
-_PROMPTS = re.compile(r"/(en_US[^/]*)/digits/(\d)\.wav$")
+_PROMPTS = re.compile(r"/(en_US[^/]*)/digits/(\d)\.wav$|/(saytime)/(\d)\.au$")
 
 
 class SpokenDigit(NamedTuple):
@@ -51,16 +51,17 @@ def stamps_digits(source: Path) -> list[SpokenDigit]:
 
 
 def prompt_digits(source: Path) -> list[SpokenDigit]:
-    """Returns the digits of Asterisk's voice prompts: one person, 8 kHz.
+    """Returns the digits of a telephone system's or a talking clock's voice prompts: one person, 8 kHz.
 
     Args:
-        source: the ``.deb`` of `PROMPTS_PACKAGE`, or its unpacked folder.
+        source: the ``.deb`` of one of `PROMPT_PACKAGES`, or its unpacked folder.
     """
     found = []
     for path, data in _files(source):
         match = _PROMPTS.search(path)
         if match:
-            found.append(SpokenDigit(match[1], int(match[2]), _read(data)))
+            speaker, digit = filter(None, match.groups())
+            found.append(SpokenDigit(speaker, int(digit), _read(data, bare=path.endswith(".au"))))
     return sorted(found, key=lambda spoken: spoken[:2])
 
 
@@ -108,6 +109,8 @@ def _files(source: Path) -> Iterator[tuple[str, bytes]]:
             yield path, member.data.read()
 
 
-def _read(data: bytes) -> Recording:
-    samples, rate = soundfile.read(io.BytesIO(data), dtype="float32", always_2d=True)
+def _read(data: bytes, bare: bool = False) -> Recording:
+    # The talking clock's files have no header.
+    kind = {"format": "RAW", "subtype": "ULAW", "samplerate": 8000, "channels": 1} if bare else {}
+    samples, rate = soundfile.read(io.BytesIO(data), dtype="float32", always_2d=True, **kind)
     return Recording(np.clip(samples.mean(axis=1), -1, 1), rate)
