@@ -72,6 +72,7 @@ class AudioAugment(Section):
     telephone: Fraction = 0.0  # probability of a 300-3400 Hz band
     noise: Fraction = 0.0  # probability of added noise
     noise_snr_db: tuple[float, float] = (5.0, 40.0)  # signal-to-noise ratio drawn from this range
+    trimmed: Fraction = 0.0  # probability that room and noise end about where the recording does
     time_mask: NonNegative = 0.0  # longest silenced stretch, seconds
     band_mask: Fraction = 0.0  # widest silenced band, share of the mel axis
 
@@ -126,6 +127,7 @@ class Model(Section):
     filters: tuple[int, ...] = (32, 64, 96)  # channels after each halving of the grid
     private_drop: Fraction = 0.3  # how often the decoder must do without private codes
     dropout: Fraction = 0.0  # in the head that makes the shared latents
+    mean_normalised: bool = False  # the audio encoder also sees each mel band without its mean over time
     shared_gradient: Fraction = 0.0  # share of the reconstruction's gradient that reaches shared latents
     log_mel: LogMelSpec = LogMelSpec()
     quantizer: Quantizer = Quantizer()

@@ -21,6 +21,7 @@ EVERYTHING = AudioAugment(
     noise_snr_db=(0, 30),
     time_mask=0.1,
     band_mask=0.2,
+    trimmed=0.8,
 )
 
 
@@ -250,3 +251,25 @@ def test_time_mask_silences_one_stretch_no_longer_than_asked():
     assert max(lengths) <= 0.2 + 1 / RATE
     assert max(lengths) > 0.15
     assert np.abs(np.diff(out, axis=1)).max() < 0.02  # soft edges
+
+
+def test_room_and_noise_end_with_a_trimmed_recording():
+    clips = speechlike(256)
+    loud = {"noise": 1.0, "noise_snr_db": (10, 20), "reverb": 1.0}
+    begin, end = SAMPLES // 4, 3 * SAMPLES // 4  # of the sound
+    reach = int(0.255 * RATE) + 1  # overhang and soft edge
+    cut = augmented(clips, **loud, trimmed=1.0)
+    assert not cut[:, : begin - reach].any() and not cut[:, end + reach :].any()
+    whole = augmented(clips, **loud)
+    np.testing.assert_array_equal(cut[:, begin:end], whole[:, begin:end])
+    overhang = np.array([end_of(clip) - end for clip in cut])
+    assert overhang.min() >= 0 and overhang.max() > 0.8 * reach and np.median(overhang) < reach / 2
+
+    some = augmented(clips, **loud, trimmed=0.5)
+    untouched = (some == whole).all(axis=1)
+    assert 0.35 < untouched.mean() < 0.65
+    np.testing.assert_array_equal(some[~untouched], cut[~untouched])
+
+
+def end_of(clip: np.ndarray) -> int:
+    return int(np.flatnonzero(clip)[-1]) + 1

@@ -16,6 +16,7 @@ from vqmm.data.draws import between, uniform
 PARAMETERS, WARP = 0, 1  # streams of an item's random numbers; `acoustics` has the others
 WARP_STRETCHES = 8
 MASK_EDGE_SECONDS = 0.005
+OVERHANG_SECONDS = 0.25  # most that a trimmed recording keeps before or after the sound
 HIGHEST_PEAK = 1.4  # before it is cut off at 1: a recording may be overdriven by 3 dB, no more
 
 
@@ -27,6 +28,9 @@ class _Draw(NamedTuple):
     mask_length: Any
     mask_place: Any
     gain: Any
+    trimmed: Any
+    before: Any
+    after: Any
 
 
 def augment_audio(audio: Any, seeds: Any, spec: AudioAugment, sample_rate: int) -> Any:
@@ -34,8 +38,10 @@ def augment_audio(audio: Any, seeds: Any, spec: AudioAugment, sample_rate: int) 
 
     In this order: time (shift, speed with pitch and formants, local warp), a
     silenced stretch, microphone (tilt and ripple of the spectrum, a silenced
-    band), room, telephone band, noise, gain. All randomness follows from `seeds`
-    by stateless draws, so that a resumed run sees the same clips. This is why the
+    band), room, telephone band, noise, an end to room and noise about where the
+    recording ends (preparation cuts silence off, so that the model hears a noisy
+    place only as long as the recording lasts), gain. All randomness follows from
+    `seeds` by stateless draws, so that a resumed run sees the same clips. This is why the
     masks of SpecAugment (Park et al. 2019) are made here, in the waveform: those of
     tensorflow-io draw from TensorFlow's global generator, whose state no checkpoint
     holds.
@@ -52,6 +58,7 @@ def augment_audio(audio: Any, seeds: Any, spec: AudioAugment, sample_rate: int) 
     draw = _Draw(*tf.unstack(uniform(seeds, [len(_Draw._fields)], PARAMETERS), axis=1))
     if spec.shift or spec.speed or spec.warp:
         audio = _cubic(audio, _positions(audio.shape[1], seeds, draw, spec, sample_rate))
+    extent = _extent(audio) if spec.trimmed else None
     if spec.time_mask:
         audio *= _time_mask(audio.shape[1], draw, spec, sample_rate)
     if spec.tilt_db or spec.band_mask or spec.reverb or spec.telephone or spec.noise:
@@ -59,6 +66,8 @@ def augment_audio(audio: Any, seeds: Any, spec: AudioAugment, sample_rate: int) 
         tail = int(sample_rate * (IMPULSE_SECONDS if spec.reverb else FILTER_SECONDS))
         length = scipy.fft.next_fast_len(audio.shape[1] + tail, real=True)
         audio = colour(audio, seeds, spec, sample_rate, length + length % 2)
+    if extent is not None:
+        audio *= _gate(audio.shape[1], extent, draw, spec, sample_rate)
     gain = tf.exp(between(draw.gain, -1, 1) * float(spec.gain_db * np.log(10) / 20))[:, None]
     peak = tf.reduce_max(tf.abs(audio), axis=1, keepdims=True)
     audio *= tf.minimum(gain, HIGHEST_PEAK / (peak + 1e-9))
@@ -96,6 +105,33 @@ def _cubic(audio: Any, position: Any) -> Any:
     first = tf.cast(whole, tf.int32) + 2 + tf.range(tf.shape(audio)[0])[:, None] * (samples + 7)
     a, b, c, d = (tf.gather(tf.reshape(padded, [-1]), first + tap) for tap in range(4))
     return b + 0.5 * t * (c - a + t * (2 * a - 5 * b + 4 * c - d + t * (3 * (b - c) + d - a)))
+
+
+class _Extent(NamedTuple):
+    """First and last sample of each clip that is not 0, i32[B, 1]."""
+
+    first: Any
+    last: Any
+
+
+def _extent(audio: Any) -> _Extent:
+    sound = tf.cast(audio != 0.0, tf.int32)
+    last = audio.shape[1] - 1 - tf.argmax(sound[:, ::-1], axis=1, output_type=tf.int32)
+    return _Extent(tf.argmax(sound, axis=1, output_type=tf.int32)[:, None], last[:, None])
+
+
+def _gate(samples: int, extent: _Extent, draw: _Draw, spec: AudioAugment, sample_rate: int) -> Any:
+    """Gains f32[B, samples], 0 away from the recording with soft edges, or 1 throughout."""
+    place = np.arange(samples, dtype=np.float32)
+    # Squared: a short overhang is likelier than a long one.
+    before, after = (
+        tf.square(unit[:, None]) * OVERHANG_SECONDS * sample_rate for unit in (draw.before, draw.after)
+    )
+    outside = tf.maximum(
+        tf.cast(extent.first, tf.float32) - before - place, place - tf.cast(extent.last, tf.float32) - after
+    )
+    gate = tf.clip_by_value(1.0 - outside / (MASK_EDGE_SECONDS * sample_rate), 0.0, 1.0)
+    return tf.where(draw.trimmed[:, None] < spec.trimmed, gate, 1.0)
 
 
 def _time_mask(samples: int, draw: _Draw, spec: AudioAugment, sample_rate: int) -> Any:

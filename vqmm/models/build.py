@@ -63,6 +63,7 @@ def build_model(config: Config) -> VQVAE:
             slots=model.slots,
             pool=POOLS[name],
             private=name in ranges,
+            mean_normalised=model.mean_normalised and name == "audio",
             dropout=model.dropout,
             seed=2 * config.seed + place,
             name=f"{name}_encoder",

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from vqmm.networks.blocks import conv_norm, residual_block
+from vqmm.networks.blocks import residual_block
 
 
 @keras.saving.register_keras_serializable("vqmm")
@@ -75,7 +75,7 @@ class Decoder(keras.layers.Layer):
         self.attention = keras.layers.MultiHeadAttention(4, max(width // 4, 1), name="attention")
         self.attention.build((None, rows * columns, width), (None, None, self.dim))
         grid = keras.Input((rows, columns, width + self.dim))
-        x = conv_norm(grid, width)
+        x = keras.layers.Conv2D(width, 1)(grid)
         x = residual_block(x, width)
         height, width_out, channels = self.output_size
         # Kernel 4 with stride 2 covers every cell equally: no checkerboard.

@@ -42,6 +42,10 @@ class Encoder(keras.layers.Layer):
         slots: number of shared latents of the slots layout.
         pool: rows and columns that the slots head keeps of the grid.
         private: whether there is a private head.
+        mean_normalised: whether the trunk also sees each column without its mean over
+            rows. For a log-mel spectrogram (rows are frames) that is cepstral mean
+            normalisation (Atal 1974), in which the colour of a voice, microphone or line
+            drops out.
         dropout: in the slots head.
         seed: of the dropout. The encoders of a pair need different ones: equal masks on
             both sides tell a contrastive loss which rows belong together.
@@ -57,6 +61,7 @@ class Encoder(keras.layers.Layer):
         slots: int = 8,
         pool: Sequence[int] = (4, 2),
         private: bool = True,
+        mean_normalised: bool = False,
         dropout: float = 0.0,
         seed: int = 0,
         **kwargs: Any,
@@ -70,11 +75,13 @@ class Encoder(keras.layers.Layer):
         self.slots = slots
         self.pool = tuple(pool)
         self.private = private
+        self.mean_normalised = mean_normalised
         self.dropout = dropout
         self.seed = seed
 
     def build(self, input_shape: Sequence[int | None]) -> None:
-        item = keras.Input(input_shape[1:])
+        height, width, channels = input_shape[1:]
+        item = keras.Input((height, width, channels * (1 + self.mean_normalised)))
         x = item
         for count in self.filters:
             x = conv_norm(x, count, stride=2)
@@ -107,7 +114,10 @@ class Encoder(keras.layers.Layer):
         features = ops.cast(features, "float32")
         mean = ops.mean(features, axis=(1, 2, 3), keepdims=True)
         spread = ops.sqrt(ops.mean(ops.square(features - mean), axis=(1, 2, 3), keepdims=True) + 1e-4)
-        grid = self.trunk((features - mean) / spread, training=training)
+        scaled = (features - mean) / spread
+        if self.mean_normalised:
+            scaled = ops.concatenate([scaled, scaled - ops.mean(scaled, axis=1, keepdims=True)], axis=-1)
+        grid = self.trunk(scaled, training=training)
         shared = self.shared_head(grid, training=training)
         if not self.private:
             return Latents(shared, None)
@@ -125,6 +135,7 @@ class Encoder(keras.layers.Layer):
             "slots": self.slots,
             "pool": self.pool,
             "private": self.private,
+            "mean_normalised": self.mean_normalised,
             "dropout": self.dropout,
             "seed": self.seed,
         }

@@ -45,7 +45,7 @@ WRITERS = {"test": 2, "validation": 2}  # the rest is for training
 
 OWN_VOICES = 260
 VOICE_SHARES = {"test": 0.12, "validation": 0.08}  # of the voices, stock and own alike
-TRAINING_TAKES = 2  # per voice, and as many in the other splits
+TAKES = {"train": 3, "validation": 2, "test": 2}  # of the ten words per voice
 _SCAN_PIXELS = 32
 
 
@@ -118,7 +118,7 @@ def _plan(voices: Sequence[Voice], seed: int) -> list[tuple[Voice, Accent, Take]
     planned = []
     for number, voice in enumerate(voices):
         rng = np.random.default_rng([seed, 2, number])
-        for k in range(TRAINING_TAKES):
+        for k in range(TAKES[voice.split]):
             accent = _draw_accent(rng, voice, k)
             training = voice.split == "train"
             # A lone digit takes people 0.3-0.7 s; at 110-230 words a minute it takes eSpeak as long.
@@ -142,7 +142,7 @@ def _plan(voices: Sequence[Voice], seed: int) -> list[tuple[Voice, Accent, Take]
 def _draw_accent(rng: np.random.Generator, voice: Voice, take: int) -> Accent:
     kind = rng.uniform()
     # Validation and test ask about voices alone: eSpeak's own accents of English.
-    if voice.split != "train" or kind < 0.4:
+    if voice.split != "train" or kind < 0.3:
         return english(ENGLISH[rng.integers(len(ENGLISH))])
     if kind < 0.75:
         return draw_accent(rng, f"own-{voice.name}-{take}")

@@ -63,7 +63,7 @@ _WORDS_IN_SOUNDS = (
     "f'{AI}{VE}",
     "{S}'{I}k{S}",
     "{S}'{E}{VE}{SCHWA}n",
-    "'{EI}{T}",
+    "'{EI}{TE}",
     "n'{AI}n",
 )
 # What a speaker may say in each place; repeats are weights.
@@ -74,8 +74,9 @@ _SOUNDS: dict[str, tuple[str, ...]] = {
     "OU": ("oU", "oU", "@U", "o:", "o", "O:"),
     "W": ("w", "w", "w", "w", "v", "B"),
     "V": ("V", "V", "V2", "0", "a", "a#", "A:", "O"),
-    "T": ("t", "t", "t", "t2", "t["),
-    "UU": ("u:", "u:", "u", "U:", "u#"),
+    # "two" with much or little breath after the t, its vowel from the back of the mouth to the front.
+    "T": ("t", "t", "t", "th", "th", "ts", "t2", "t["),
+    "UU": ("u:", "u:", "u", "U:", "u#", "Iu:", "iu"),
     "TH": ("T", "T", "T", "t", "t[", "f", "s"),
     "II": ("i:", "i:", "i", "I2"),
     "OR": ("o@", "o@", "O@", "o:", "O:", "O:r", "O:R", "o:*"),
@@ -86,6 +87,8 @@ _SOUNDS: dict[str, tuple[str, ...]] = {
     "E": ("E", "E", "E", "e", "E2", "E:"),
     "SCHWA": ("@", "@", "I2", "E", "@2", ""),
     "EI": ("eI", "eI", "eI", "e:", "E:", "aI"),
+    # The t that ends "eight": held, released with breath, or in the throat.
+    "TE": ("t", "t", "t", "th", "th", "ts", "t[", "?"),
 }
 
 
