@@ -12,7 +12,7 @@ def test_the_python_snippet_runs_and_its_shapes_are_true(monkeypatch):
     (code,) = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
     names: dict = {}
     exec(code, names)
-    for name, shared, private in (("heard", (1, 8), (1, 160)), ("seen", (1, 8), (1, 64))):
+    for name, shared, private in (("heard", (1, 8), (1, 104)), ("seen", (1, 8), (1, 64))):
         assert tuple(names[name].shared.shape) == shared
         assert tuple(names[name].private.shape) == private
     assert tuple(names["picture"].shape) == (1, 32, 32, 1)
