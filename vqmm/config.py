@@ -172,6 +172,7 @@ class Train(Section):
     keep_checkpoints: Count = 2
     early_stop: CountOrZero = 0  # validations without improvement; 0 = never
     monitor: str = "retrieval_map"  # validation figure that decides best and early stop
+    model: Literal["best", "last"] = "best"  # which checkpoint becomes the run's model
     tensorboard: bool = True
 
 

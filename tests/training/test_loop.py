@@ -8,6 +8,7 @@ import pytest
 
 from vqmm.config import Config
 from vqmm.errors import UserError
+from vqmm.training.best import BestSoFar
 from vqmm.training.loop import train
 from vqmm.training.metrics_log import read_metrics
 from vqmm.training.progress import TrainingProgress
@@ -72,6 +73,15 @@ def test_the_model_is_the_best_validated(trained):
     ]
     best = max(lines, key=lambda line: (line["retrieval_map"], line["step"]))
     assert trained.step == best["step"]
+
+
+@pytest.mark.parametrize("wanted, step", [("best", 6), ("last", 12)])
+def test_the_model_is_the_checkpoint_asked_for(wanted, step, tiny_config, tiny_data, tmp_path, monkeypatch):
+    monkeypatch.setattr(BestSoFar, "see", lambda self, step, figures: step == 6)
+    run = train(changed(tiny_config, model=wanted), tiny_data, tmp_path / "run")
+    assert run.step == step
+    RunFolder(run.folder).model.unlink()
+    assert open_run(run.folder).step == step
 
 
 def test_a_finished_run_is_not_trained_again(trained, tiny_config, tiny_data):

@@ -52,7 +52,8 @@ def train(
         progress: where to show it; by default the standard error stream.
 
     Returns:
-        The run, with the best validated model, or the last where none was validated.
+        The run, with the best validated model (the last where none was validated, or
+        with `train.model` last).
 
     Raises:
         UserError: the folder, data or devices do not fit the config, the loss is
@@ -206,7 +207,7 @@ class _Training:
             board.scalars(self.step, split, figures)
 
     def _finish(self) -> Run:
-        self.model = model_from_checkpoint(self.config, [self.folder.best, self.folder.last])
+        self.model = model_from_checkpoint(self.config, self.folder.weights(self.config))
         save_model(self.model, self.folder.model)
         return Run(self.config, self.model, self.folder.path, int(self.model.step))
 

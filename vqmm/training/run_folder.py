@@ -32,6 +32,7 @@ CHANGEABLE = (
     "train.checkpoint_every",
     "train.keep_checkpoints",
     "train.early_stop",
+    "train.model",
     "train.tensorboard",
     "evaluate",
 )
@@ -76,6 +77,11 @@ class RunFolder:
     def best(self) -> Path:
         """The checkpoint with the best validation figure."""
         return self.path / "checkpoints" / "best"
+
+    def weights(self, config: Config) -> list[Path]:
+        """Where the run's model is taken from: the first folder that has a checkpoint."""
+        order = [self.best, self.last]
+        return order if config.train.model == "best" else order[::-1]
 
     @property
     def model(self) -> Path:
@@ -159,8 +165,8 @@ def has_weights(run: RunFolder) -> bool:
 def open_run(folder: str | Path) -> Run:
     """Opens the model of a run.
 
-    Takes `model.keras`; where training has not finished, the best checkpoint, else
-    the last one.
+    Takes `model.keras`; where training has not finished, the checkpoint that
+    `train.model` names, else the other one.
 
     Raises:
         UserError: there is no such folder, no run in it, no weights yet, or a
@@ -182,7 +188,7 @@ def open_run(folder: str | Path) -> Run:
     if run.model.exists():
         model = model_file.load_model(run.model)
     else:
-        model = model_file.model_from_checkpoint(config, [run.best, run.last])
+        model = model_file.model_from_checkpoint(config, run.weights(config))
     return Run(config, model, run.path, int(model.step))
 
 
