@@ -79,7 +79,7 @@ class Encoder(keras.layers.Layer):
         self.dropout = dropout
         self.seed = seed
 
-    def build(self, input_shape: Sequence[int | None]) -> None:
+    def build(self, input_shape: Sequence[Any]) -> None:
         height, width, channels = input_shape[1:]
         item = keras.Input((height, width, channels * (1 + self.mean_normalised)))
         x = item
