@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 import soundfile
 import tensorflow as tf
-from hypothesis import HealthCheck, settings
 from PIL import Image
 
 from vqmm.config import Config
@@ -19,10 +18,6 @@ from vqmm.data.prepare import prepare
 from vqmm.data.records import Dataset
 
 RATE = 2000
-
-# What is tested is behaviour: a busy machine is no failure.
-settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("untimed")
 
 # Two logical devices, so that mirrored training is tested on any machine.
 tf.config.set_logical_device_configuration(
