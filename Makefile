@@ -35,7 +35,7 @@ lint: $(STAMP)  ## ruff and mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-seeds: $(STAMP)  ## the demo's figures over three seeds (about 25 minutes)
+seeds: $(STAMP)  ## the demo's figures over three seeds
 	$(BIN)/python -m pipelines.prepare --source digits --config $(CONFIG) --out $(DATA)
 	$(BIN)/python -m benchmarks.seeds --config $(CONFIG) --data $(DATA) --out runs/seeds
 

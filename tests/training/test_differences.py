@@ -3,6 +3,9 @@ from hypothesis import strategies as st
 
 from vqmm.training.differences import MISSING, Difference, differences
 
+# Hypothesis builds its Unicode tables once a machine, for over a second: now, not in a test's first draw.
+st.text().validate()
+
 trees = st.recursive(
     st.integers() | st.text(max_size=3) | st.lists(st.integers(), max_size=2),
     lambda leaf: st.dictionaries(st.text("abc", min_size=1, max_size=2), leaf, max_size=3),
