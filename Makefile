@@ -9,6 +9,8 @@ DATA ?= data/digits
 RUN ?= runs/demo
 CONFIG ?= configs/digits.yaml
 SET ?=
+TUXPAINT ?= $(wildcard data/tuxpaint/source/stamps)
+JOBS ?= 2
 
 .PHONY: help install demo test lint bench seeds pins clean
 
@@ -28,7 +30,7 @@ demo: $(STAMP)  ## prepare, train, evaluate, index and query spoken and written 
 	PYTHON=$(BIN)/python DATA=$(DATA) RUN=$(RUN) CONFIG=$(CONFIG) SET="$(SET)" sh pipelines/demo.sh
 
 test: $(STAMP)  ## all tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
 lint: $(STAMP)  ## ruff and mypy
 	$(BIN)/ruff check .
@@ -40,7 +42,7 @@ seeds: $(STAMP)  ## the demo's figures over three seeds
 	$(BIN)/python -m benchmarks.seeds --config $(CONFIG) --data $(DATA) --out runs/seeds
 
 bench: $(STAMP)  ## what the demo's model carries over to other voices, pens and framings
-	$(BIN)/python -m benchmarks.transfer --run $(RUN) --data $(DATA)
+	$(BIN)/python -m benchmarks.transfer --run $(RUN) --data $(DATA) $(if $(TUXPAINT),--tuxpaint $(TUXPAINT))
 
 pins:  ## resolve requirements.txt anew from pyproject.toml
 	$(BIN)/uv pip compile --quiet pyproject.toml --extra test --extra svg --extra tfds --python-version 3.11 -o requirements.txt
