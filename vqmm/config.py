@@ -105,13 +105,25 @@ class LogMelSpec(Section):
     fmax: float | None = None  # Hz; None = half the sample rate
 
 
+Kind = Literal["nearest", "sim", "fsq", "lfq", "bsq"]
+
+
 class Quantizer(Section):
-    """The joint codebook: one table, `[shared | image | audio]`."""
+    """The joint codebook, `[shared | image | audio]`."""
 
     dim: Count = 64
+    kind: Kind = "nearest"  # of the shared codes
+    private_kind: Kind = "nearest"
     shared: Count = 256  # codes in the shared range
     image: CountOrZero = 256  # codes in the picture's private range; 0 = no private codes
     audio: CountOrZero = 256  # codes in the recording's private range
+    shared_levels: tuple[int, ...] = ()  # of fsq: their product is the number of codes
+    private_levels: tuple[int, ...] = ()
+    lookup_dim: CountOrZero = 0  # of nearest and sim: codes are searched in so many dimensions; 0 = dim
+    heads: Count = 1  # a slot's latent is cut in so many stretches, each with a share of the shared codes
+    private_residual: Count = 1  # levels among which the private codes are divided
+    estimator: Literal["straight_through", "rotation"] = "straight_through"  # of nearest and sim
+    entropy: NonNegative = 0.1  # weight of the entropy loss of lfq and bsq
     distance: Literal["cosine", "euclidean"] = "cosine"
     update: Literal["ema", "gradient"] = "ema"
     shared_update: Literal["ema", "gradient"] = "gradient"
@@ -139,10 +151,15 @@ class Loss(Section):
     reconstruction: NonNegative = 1.0
     contrastive: NonNegative = 1.0  # InfoNCE on the shared latents
     swapped: NonNegative = 1.0  # swapped prediction with balanced (Sinkhorn) targets
+    agreement: NonNegative = 0.0  # probability of equal codes, with an alphabet that finds its size
     code_matching: NonNegative = 0.0  # cross-modal code-distribution matching
     cross_commitment: NonNegative = 0.0
     paired_ema: Fraction = 0.0  # weight of the partner's latents in the EMA sums
     temperature: Positive = 0.1
+    agreement_temperature: Positive = 0.1
+    spread_from: NonNegative = 1.5  # of agreement: what more codes in use are worth at the start...
+    spread: Fraction = 0.7  # ...and from `spread_steps` on; below 1 idle codes die out
+    spread_steps: CountOrZero = 0
     sinkhorn_epsilon: Positive = 0.05
     sinkhorn_rounds: Count = 3
 

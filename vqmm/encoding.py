@@ -163,9 +163,28 @@ def tokens_of(model: VQVAE, config: Config, encoded: Encoded, records: Records) 
     )
 
 
+def vectors_of_codes(encoded: Encoded, dim: int) -> npt.NDArray[np.float32]:
+    """The latent that each shared code was chosen for, f32[n, codes, dim].
+
+    Where a token has several codes, they are those of its stretches (grouped, dim smaller)
+    or of the whole of it (residual; every level is compared with the token itself).
+    """
+    count = encoded.shared.shape[1]
+    whole = encoded.embeddings
+    if whole.shape[1:] == (count, dim):
+        return whole
+    if whole.shape[2] != dim:
+        return whole.reshape(len(whole), count, dim)
+    return np.repeat(whole, count // whole.shape[1], axis=1)
+
+
 def codebook_fingerprint(model: VQVAE) -> str:
     """`vqmm.tokens.fingerprint` of a model's joint codebook."""
-    return fingerprint(model.quantizer.codebook, model.quantizer.ranges)
+    quantizer = model.quantizer
+    tables = [np.asarray(quantizer.table(name)) for name in quantizer.ranges]
+    if len({table.shape[1] for table in tables}) == 1:
+        return fingerprint(np.concatenate(tables), quantizer.ranges)
+    return fingerprint(np.concatenate([table.ravel() for table in tables]), quantizer.ranges)
 
 
 def _batches(records: Records, config: Config, modality: Modality, size: int) -> Iterator[dict[str, Any]]:

@@ -50,6 +50,34 @@ def test_swapped_loss_follows_numpy():
     assert float(value) == pytest.approx(expected, rel=1e-4)
 
 
+def test_agreement_follows_numpy():
+    audio, image = unit(11, 8, 2, 5), unit(12, 8, 2, 5)
+    paired = np.arange(8) != 3
+    p, q = (softmax(x[paired] / 0.2, -1) for x in (audio, image))
+    use = 0.5 * (p + q).mean(0)
+    expected = -np.log((p * q).sum(-1)).mean() + 0.7 * (use * np.log(use)).sum(-1).mean()
+    value = losses.agreement_loss(audio, image, paired, temperature=0.2, spread=0.7)
+    assert float(value) == pytest.approx(expected, rel=1e-4)
+
+
+@settings(max_examples=30, deadline=None)
+@given(groups=st.integers(2, 6), parts=st.integers(2, 4), spread=st.floats(0.1, 0.9))
+def test_agreement_wants_as_many_codes_as_pairs_share(groups, parts, spread):
+    """Each of G kinds of pairs on its own code beats fewer codes, and more that cannot agree."""
+    kinds = np.tile(np.arange(groups), 24)
+    rng = np.random.default_rng(groups)
+    sides = [rng.integers(parts, size=len(kinds)) for _ in range(2)]
+
+    def loss(audio, image):
+        scores = [20.0 * np.eye(groups * parts, dtype="float32")[codes][:, None] for codes in (audio, image)]
+        return float(losses.agreement_loss(*scores, np.ones(len(kinds), bool), 1.0, spread))
+
+    each = loss(kinds, kinds)
+    assert each == pytest.approx(-spread * np.log(groups), abs=1e-3)
+    assert each < loss(kinds // 2, kinds // 2)
+    assert each < loss(*(kinds * parts + side for side in sides))
+
+
 def test_code_matching_follows_numpy():
     audio, image = unit(5, 7, 3, 6), unit(6, 7, 3, 6)
     p, q = (softmax(x / 0.1, -1).mean(1) for x in (audio, image))

@@ -37,7 +37,20 @@ def batch(size=8, seed=0):
     }
 
 
-ALL = {"contrastive": 1, "swapped": 1, "code_matching": 0.2, "cross_commitment": 0.2, "paired_ema": 0.5}
+ALL = {
+    "contrastive": 1,
+    "swapped": 1,
+    "agreement": 0.5,
+    "code_matching": 0.2,
+    "cross_commitment": 0.2,
+    "paired_ema": 0.5,
+}
+
+
+def averaged(**over):
+    """The model section with shared codes that follow averages, as paired EMA wants them."""
+    tree = config().model.model_dump()
+    return {**tree, "quantizer": {**tree["quantizer"], "shared_update": "ema"}, **over}
 
 
 def compiled(**over):
@@ -78,12 +91,9 @@ def test_saved_and_loaded_in_safe_mode_it_gives_the_same(tmp_path):
 
 @pytest.mark.parametrize("layout", ["slots", "grid"])
 def test_fit_learns_with_every_alignment_term(layout):
-    loss = ALL if layout == "slots" else {**ALL, "swapped": 0, "cross_commitment": 0, "paired_ema": 0}
-    model = (
-        compiled(loss=loss)
-        if layout == "slots"
-        else compiled(loss=loss, model={**config().model.model_dump(), "layout": "grid"})
-    )
+    slots_only = {"swapped": 0, "agreement": 0, "cross_commitment": 0, "paired_ema": 0}
+    loss = ALL if layout == "slots" else {**ALL, **slots_only}
+    model = compiled(loss=loss, model=averaged(layout=layout))
     data = tf.data.Dataset.from_tensors(batch()).repeat(25)
     history = model.fit(data, epochs=2, shuffle=False, verbose=0).history
     assert history["loss"][1] < history["loss"][0]
@@ -132,7 +142,7 @@ def test_two_replicas_take_the_step_of_one():
     strategy = tf.distribute.MirroredStrategy(["cpu:0", "cpu:1"])
     over = {
         "loss": ALL,
-        "model": {**config().model.model_dump(), "private_drop": 0.0},
+        "model": averaged(private_drop=0.0),
     }
     alone = build_model(config(**over))
     alone.compile(optimizer=keras.optimizers.SGD(0.1))

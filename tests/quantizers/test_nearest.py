@@ -73,7 +73,7 @@ def test_moving_average_follows_numpy_and_order_does_not_matter():
         forward.update(given)
         backward.update(given[::-1])
         n, s = np.zeros(7), np.zeros((7, 2))
-        for x, c, m in given:
+        for x, c, m, _ in given:
             for item in np.flatnonzero(m):
                 np.add.at(n, c[item], 1)
                 np.add.at(s, c[item], x[item])
@@ -107,7 +107,7 @@ def test_unused_codes_are_placed_on_latents_and_stay_used():
 
 def test_latents_pass_unchanged_before_the_start():
     quantizer = VectorQuantizer({"shared": 4}, 2, distance="euclidean")
-    quantizer.started.assign(0.0)
+    quantizer.start(False)
     x = latents(7, 2, 3, 2)
     out = quantizer(x, range="shared")
     np.testing.assert_allclose(out.values, x, atol=1e-6)

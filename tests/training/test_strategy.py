@@ -35,7 +35,7 @@ with strategy.scope():
     model = build_model(config)
     model.compile(optimizer=make_optimizer(config.train))
     model.optimizer.build(model.trainable_variables)
-model.quantizer.started.assign(1.0)
+model.quantizer.start()
 runner = StepRunner(model, strategy, training_batches(Dataset.open(sys.argv[2]), config, augment=False))
 rows = runner.run(5)
 copies = [v.value.values for v in model.variables if isinstance(v.value, tf.distribute.DistributedValues)]

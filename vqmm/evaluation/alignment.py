@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from vqmm.encoding import Encoded
+from vqmm.encoding import Encoded, vectors_of_codes
 from vqmm.errors import UserError
 from vqmm.evaluation.material import Material
 from vqmm.metrics import (
@@ -120,7 +120,7 @@ def make_scorers(query: Coded, gallery: Coded, table: np.ndarray, layout: str) -
 def coded(encoded: Encoded, table: np.ndarray, start: int) -> Coded:
     """Items with codes counted from the first of the shared range, whose vectors are `table`."""
     local = encoded.shared - start
-    return Coded(encoded.embeddings, local, table[local])
+    return Coded(vectors_of_codes(encoded, table.shape[1]), local, table[local])
 
 
 def retrieval_section(

@@ -58,7 +58,7 @@ def judge(
     layout, resamples, seed = config.model.layout, config.evaluate.bootstrap, config.seed
     ranges = dict(model.quantizer.ranges)
     start, stop = ranges["shared"]
-    table = np.asarray(model.quantizer.codes_to_values(np.arange(start, stop, dtype="int32")))
+    table = np.asarray(model.quantizer.table("shared"))
     audio, image = material.audio.encoded, material.image.encoded
     wanted = relevance(audio, image)
     figures: dict[str, Any] = {

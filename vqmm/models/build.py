@@ -6,9 +6,9 @@ import keras
 
 from vqmm.audio import LogMel
 from vqmm.config import Config
+from vqmm.models.build_quantizer import build_quantizer
 from vqmm.models.vqvae import VQVAE
 from vqmm.networks import Decoder, Encoder
-from vqmm.quantizers import VectorQuantizer
 
 POOLS = {"audio": (4, 2), "image": (3, 3)}  # what the slots head keeps: word order matters, pitch less
 
@@ -38,20 +38,8 @@ def build_model(config: Config) -> VQVAE:
         "audio": (config.data.audio.samples,),
         "image": (image.height, image.width, image.channels),
     }
-    ranges = {"shared": spec.shared, "image": spec.image, "audio": spec.audio}
-    ranges = {name: size for name, size in ranges.items() if size}
-    quantizer = VectorQuantizer(
-        ranges,
-        spec.dim,
-        distance=spec.distance,
-        update={name: spec.shared_update if name == "shared" else spec.update for name in ranges},
-        commitment=spec.commitment,
-        decay=spec.decay,
-        revive_below=spec.revive_below,
-        seed=config.seed,
-        name="quantizer",
-    )
-    quantizer.started.assign(0.0 if config.schedule.quantize_from else 1.0)
+    quantizer = build_quantizer(config)
+    quantizer.start(not config.schedule.quantize_from)
     slots = model.slots if model.layout == "slots" else 0
     encoders, decoders = {}, {}
     for place, (name, shape) in enumerate(input_shapes.items()):
@@ -62,7 +50,7 @@ def build_model(config: Config) -> VQVAE:
             layout=model.layout,
             slots=model.slots,
             pool=POOLS[name],
-            private=name in ranges,
+            private=name in quantizer.ranges,
             mean_normalised=model.mean_normalised and name == "audio",
             dropout=model.dropout,
             seed=2 * config.seed + place,
@@ -75,7 +63,7 @@ def build_model(config: Config) -> VQVAE:
             grid_shape=encoders[name].grid_shape,
             output_shape=size,
             slots=slots,
-            private=name in ranges,
+            private=name in quantizer.ranges,
             bounded=name == "image",
             offset=-2.5 if name == "audio" else 0.0,
             scale=1.5 if name == "audio" else 1.0,

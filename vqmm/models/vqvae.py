@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import keras
+import numpy as np
 from keras import ops
 
 from vqmm import losses
@@ -20,10 +21,15 @@ WEIGHTS = {
     "reconstruction": 1.0,
     "contrastive": 1.0,
     "swapped": 1.0,
+    "agreement": 0.0,
     "code_matching": 0.0,
     "cross_commitment": 0.0,
     "paired_ema": 0.0,
     "temperature": 0.1,
+    "agreement_temperature": 0.1,
+    "spread_from": 1.5,
+    "spread": 0.7,
+    "spread_steps": 0,
     "sinkhorn_epsilon": 0.05,
     "sinkhorn_rounds": 3,
 }
@@ -137,9 +143,9 @@ class VQVAE(keras.Model):
         )
 
     def embed(self, audio: Any = None, image: Any = None) -> Any:
-        """Continuous shared latents f32[B, T, dim], each of unit length, before the codes."""
+        """Continuous shared latents f32[B, T, E], each of unit length, where codes are looked up."""
         _, latents = self._latents(audio, image)
-        return ops.normalize(ops.cast(latents.shared, "float32"), axis=-1)
+        return ops.normalize(self.quantizer.embed(latents.shared, "shared"), axis=-1)
 
     def decode(self, codes: Codes, modality: str) -> Any:
         """Rebuilds `"image"` f32[B, H, W, C] in 0..1 or `"audio"` log-mel f32[B, frames, mels, 1].
@@ -148,8 +154,8 @@ class VQVAE(keras.Model):
         """
         self._check(modality)
         values = self.quantizer.codes_to_values
-        private = None if codes.private is None else values(codes.private)
-        return self.decoders[modality](values(codes.shared), private, training=False)
+        private = None if codes.private is None else values(codes.private, modality)
+        return self.decoders[modality](values(codes.shared, "shared"), private, training=False)
 
     def call(self, batch: Mapping[str, Any], training: bool | None = None) -> dict[str, Outputs]:
         return {name: self._pass(name, batch, training) for name in self.input_shapes}
@@ -158,7 +164,7 @@ class VQVAE(keras.Model):
         """All loss terms, weighted, as f32 scalars by name; the loss is their sum."""
         w = self.weights_of_losses
         terms: dict[str, Any] = {}
-        commitment, codebook = ops.zeros(()), ops.zeros(())
+        commitment, codebook, entropy = ops.zeros(()), ops.zeros(()), ops.zeros(())
         for name, out in outputs.items():
             if w["reconstruction"]:
                 terms[f"reconstruction_{name}"] = w["reconstruction"] * losses.reconstruction_loss(
@@ -168,9 +174,12 @@ class VQVAE(keras.Model):
                 if part is not None:
                     commitment = commitment + part.commitment_loss
                     codebook = codebook + part.codebook_loss
+                    entropy = entropy + part.entropy_loss
         terms["commitment"] = commitment
         if "gradient" in self.quantizer.update_rules.values():
             terms["codebook"] = codebook
+        if self.quantizer.has_entropy_loss:
+            terms["entropy"] = entropy
         if set(outputs) == set(MODALITIES):
             terms.update(self._alignment(batch, outputs))
         return terms
@@ -273,11 +282,9 @@ class VQVAE(keras.Model):
         if w["contrastive"]:
             a, i = (audio, image) if same_layout else (_pooled(audio), _pooled(image))
             terms["contrastive"] = w["contrastive"] * losses.contrastive_loss(a, i, paired, w["temperature"])
-        if not (w["swapped"] or w["code_matching"] or w["cross_commitment"]):
+        if not any(w[name] for name in ("swapped", "agreement", "code_matching", "cross_commitment")):
             return terms
-        unit = self.quantizer.distance == "cosine"
-        compared = (audio, image) if unit else raw
-        audio_scores, image_scores = (self.quantizer.similarities(x, "shared") for x in compared)
+        audio_scores, image_scores = (_token_scores(self.quantizer.similarities(x, "shared")) for x in raw)
         if w["swapped"] and same_layout:
             terms["swapped"] = w["swapped"] * losses.swapped_loss(
                 audio_scores,
@@ -287,13 +294,18 @@ class VQVAE(keras.Model):
                 epsilon=w["sinkhorn_epsilon"],
                 rounds=int(w["sinkhorn_rounds"]),
             )
+        if w["agreement"] and same_layout:
+            value = losses.agreement_loss(
+                audio_scores, image_scores, paired, w["agreement_temperature"], self._spread()
+            )
+            terms["agreement"] = ops.convert_to_tensor(self.quantizer.started) * w["agreement"] * value
         ramp = self._ramp()
         if w["code_matching"]:
             value = losses.code_matching_loss(audio_scores, image_scores, paired, w["temperature"])
             terms["code_matching"] = ramp * w["code_matching"] * value
         if w["cross_commitment"] and same_layout:
             values = {name: gather_over_replicas(outputs[name].shared.values) for name in MODALITIES}
-            own = [self.quantizer.unit(x) for x in raw]
+            own = [self.quantizer.receive(x) for x in raw]
             value = losses.cross_commitment_loss(own[0], own[1], values["audio"], values["image"], paired)
             terms["cross_commitment"] = ramp * w["cross_commitment"] * value
         return terms
@@ -302,19 +314,26 @@ class VQVAE(keras.Model):
         since = ops.cast(ops.convert_to_tensor(self.step) - self.align_from, "float32")
         return ops.clip((since + 1.0) / max(self.align_ramp, 1), 0.0, 1.0)
 
+    def _spread(self) -> Any:
+        w = self.weights_of_losses
+        since = ops.cast(ops.convert_to_tensor(self.step) - self.align_from, "float32")
+        done = since / max(w["spread_steps"], 1)
+        return w["spread"] + (w["spread_from"] - w["spread"]) * ops.clip(1.0 - done, 0.0, 1.0)
+
     def _assignments(self, batch: Mapping[str, Any], outputs: Mapping[str, Outputs]) -> list[Assignment]:
         found = []
         mix = self.weights_of_losses["paired_ema"]
         for name, out in outputs.items():
             mask = batch[f"{name}_mask"]
-            latents = self.quantizer.unit(out.latents.shared)
+            latents = self.quantizer.receive(out.latents.shared)
             if mix and set(outputs) == set(MODALITIES):
-                other = self.quantizer.unit(outputs["image" if name == "audio" else "audio"].latents.shared)
+                partner = outputs["image" if name == "audio" else "audio"]
+                other = self.quantizer.receive(partner.latents.shared)
                 both = ops.logical_and(batch["audio_mask"], batch["image_mask"])
                 latents = latents + ops.where(both[:, None, None], mix * (other - latents), 0.0)
-            found.append(Assignment(latents, out.shared.codes, mask))
+            found.append(Assignment(latents, out.shared.codes, mask, "shared"))
             if out.private is not None:
-                found.append(Assignment(out.latents.private, out.private.codes, mask))
+                found.append(Assignment(out.latents.private, out.private.codes, mask, name))
         return found
 
     def _figures(self, batch: Mapping[str, Any], outputs: Mapping[str, Outputs]) -> dict[str, Any]:
@@ -330,3 +349,8 @@ class VQVAE(keras.Model):
 
 def _pooled(tokens: Any) -> Any:
     return ops.normalize(ops.mean(tokens, axis=1, keepdims=True), axis=-1)
+
+
+def _token_scores(scores: Any) -> Any:
+    """f32[B, T, K], also where each stretch of a token has scores of its own: f32[B, T, G, K]."""
+    return ops.reshape(scores, (-1, int(np.prod(scores.shape[1:-1])), scores.shape[-1]))

@@ -1,37 +1,209 @@
-"""What every quantizer returns and takes."""
+"""What every quantizer returns and takes, and what models may ask of it."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+from keras import ops
+
+from vqmm.errors import nearest
+from vqmm.quantizers.estimators import ESTIMATORS, estimate
+
+Cluster = Callable[[np.ndarray, int], np.ndarray]
+"""From tokens f32[n, E] and a number k to k centres f32[k, E], as k-means does it."""
 
 
 class Quantized(NamedTuple):
     """Latents turned into codes.
 
     Attributes:
-        values: f32[B, T, D], the chosen code vectors; gradients pass straight
-            through to the latents.
-        codes: i32[B, T], rows of the joint table.
-        commitment_loss: scalar, weight included; pulls latents to their codes.
-        codebook_loss: scalar; pulls codes to their latents (0 where the codebook
-            follows a moving average instead).
+        values: f32[..., D], what the codes stand for; gradients reach the latents.
+        codes: i32[...], or i32[..., L] where a token has L codes; -1 where a level was
+            dropped.
+        commitment_loss: f32 scalar, weight included; pulls latents to their codes.
+        codebook_loss: f32 scalar; pulls codes to their latents (0 where the codebook
+            follows a moving average or is fixed).
+        entropy_loss: f32 scalar, weight included; sure choices, even use (0 but for
+            lookup-free quantizers).
     """
 
     values: Any
     codes: Any
     commitment_loss: Any
     codebook_loss: Any
+    entropy_loss: Any
 
 
 class Assignment(NamedTuple):
     """Tokens of one modality and the codes they chose, for the joint codebook update.
 
     Attributes:
-        latents: f32[B, T, D] as they went into the quantizer.
-        codes: i32[B, T], rows of the joint table.
-        mask: bool[B], False where the modality is missing.
+        latents: f32[..., D] as they went into the quantizer.
+        codes: i32[...] or i32[..., L], as the quantizer gave them.
+        mask: bool[B], False where the modality is missing; or None.
+        range: the range that they were searched in.
     """
 
     latents: Any
     codes: Any
     mask: Any
+    range: str | None = None
+
+
+class Quantizer(keras.layers.Layer):
+    """Base of all quantizers: one vocabulary of codes, whole or in named ranges.
+
+    A call changes no state. The model collects each modality's `Assignment` and calls
+    `update` once a step, so that the order of modalities cannot matter. Everything is
+    computed in float32, whatever the dtype policy. Any number of leading axes will do.
+
+    A subclass sets `dim` (of a latent), `num_codes` and, where a token has more than
+    one code, `codes_per_token`; it gives `choose`, `codes_to_values`, and `table`
+    with the `embed` that belongs to it.
+
+    Args:
+        estimator: how gradients reach the latents, see `estimators`.
+
+    Inputs: latents f32[..., dim]; range, a name in `ranges`, None is all; present bool[B],
+    False where the first axis has nothing (it then adds nothing to the losses).
+    Output: `Quantized`.
+    """
+
+    dim: int
+    num_codes: int
+    codes_per_token: int = 1
+    distance: str = "euclidean"
+
+    def __init__(self, estimator: str = "straight_through", **kwargs: Any):
+        kwargs.setdefault("dtype", "float32")
+        super().__init__(**kwargs)
+        if estimator not in ESTIMATORS:
+            raise ValueError(f"estimator={estimator!r}; legal: {', '.join(ESTIMATORS)}")
+        self.estimator = estimator
+        self.ranges: dict[str, tuple[int, int]] = {}
+        # 0: latents pass unquantized, until the codes have been placed among them.
+        self.started = self.add_weight(
+            name="started",
+            shape=(),
+            initializer="ones",
+            trainable=False,
+            dtype="float32",
+            aggregation="only_first_replica",
+        )
+
+    @property
+    def update_rules(self) -> dict[str, str]:
+        """How the codes of each range move: `"ema"`, `"gradient"` or `"fixed"`."""
+        return dict.fromkeys(self.ranges, "fixed")
+
+    @property
+    def has_entropy_loss(self) -> bool:
+        """Whether any part has an entropy loss."""
+        return any(getattr(part, "entropy", 0.0) for part in self._flatten_layers())
+
+    def start(self, on: bool = True) -> None:
+        """Switches quantization on or off, in all parts; off, latents pass unchanged."""
+        for part in self._flatten_layers():
+            if isinstance(part, Quantizer):
+                part.started.assign(float(on))
+
+    def range_of(self, name: str | None) -> tuple[int, int]:
+        """First code of a range and the code after its last; None is the whole vocabulary."""
+        if name is None:
+            return 0, self.num_codes
+        if name not in self.ranges:
+            legal = ", ".join(self.ranges) or "one range without a name"
+            raise ValueError(f"range {name!r}{nearest(name, self.ranges)}; this codebook has {legal}")
+        return self.ranges[name]
+
+    def receive(self, latents: Any) -> Any:
+        """Latents as they are quantized: f32[..., dim], checked.
+
+        Raises:
+            ValueError: where the last axis is not `dim`.
+        """
+        if latents.shape[-1] != self.dim:
+            raise ValueError(f"latents of shape {latents.shape}: the last axis must be dim={self.dim}")
+        return ops.cast(latents, "float32")
+
+    def choose(self, latents: Any, range: str | None, present: Any) -> Quantized:
+        """`Quantized` of latents from `receive`; values are those of the codes, without gradient."""
+        raise NotImplementedError
+
+    def codes_to_values(self, codes: Any, range: str | None = None) -> Any:
+        """Values f32[..., dim] of codes i32[...], or i32[..., L] with L codes a token."""
+        raise NotImplementedError
+
+    def table(self, range: str | None = None) -> Any:
+        """Code vectors of a range, f32[codes, E], in the space of `embed`."""
+        raise NotImplementedError
+
+    def embed(self, latents: Any, range: str | None = None) -> Any:
+        """Latents f32[..., dim] in the space where codes are looked up: f32[..., E]."""
+        return ops.cast(latents, "float32")
+
+    def similarities(self, latents: Any, range: str | None = None) -> Any:
+        """Cosine, or minus half the squared distance plus a term that all codes share.
+
+        Args:
+            latents: f32[..., dim].
+            range: name of the range; None is the whole vocabulary.
+
+        Returns:
+            f32[..., codes]; the largest is the nearest code.
+        """
+        table = self.table(range)
+        products = ops.matmul(self.embed(latents, range), ops.transpose(table))
+        if self.distance == "cosine":
+            return products
+        return products - 0.5 * ops.sum(ops.square(table), axis=-1)
+
+    def nearest(self, latents: Any, range: str | None = None) -> Any:
+        """Codes of latents f32[..., dim]: i32[...], or i32[..., L] with L codes a token."""
+        return self.choose(self.receive(latents), range, None).codes
+
+    def call(self, latents: Any, range: str | None = None, present: Any = None) -> Quantized:
+        latents = self.receive(latents)
+        return self.finish(latents, self.choose(latents, range, present))
+
+    def finish(self, latents: Any, out: Quantized) -> Quantized:
+        """Gives the values of `choose` their gradient, and switches all off before `start`."""
+        started = ops.convert_to_tensor(self.started)
+        values = estimate(self.estimator, latents, out.values)
+        return Quantized(
+            latents + started * (values - latents),
+            out.codes,
+            *(started * loss for loss in (out.commitment_loss, out.codebook_loss, out.entropy_loss)),
+        )
+
+    def update(self, assignments: Sequence[Assignment]) -> None:
+        """Moves the codes, once a step, from all modalities jointly. Here: not at all."""
+
+    def fit(self, latents: Any, range: str | None, cluster: Cluster) -> None:
+        """Places the codes among latents, where quantization begins. Here: they stay.
+
+        Args:
+            latents: f32[n, dim].
+            range: whose codes; None is all.
+            cluster: finds the places.
+        """
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "estimator": self.estimator}
+
+
+def masked_mse(a: Any, b: Any, present: Any) -> Any:
+    """Mean squared difference of f32[B, ...]; rows where present, bool[B], is False count as 0.
+
+    Divided by all rows, not by those present, so that replicas add up exactly.
+    """
+    squares = ops.square(a - b)
+    return ops.mean(squares if present is None else squares * row_weights(present, squares))
+
+
+def row_weights(present: Any, like: Any) -> Any:
+    """bool[B] as f32[B, 1, ...], with as many axes as `like`."""
+    return ops.reshape(ops.cast(present, "float32"), (-1, *([1] * (len(like.shape) - 1))))

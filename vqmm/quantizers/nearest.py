@@ -9,8 +9,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from vqmm.errors import nearest
-from vqmm.quantizers.base import Assignment, Quantized
+from vqmm.quantizers.base import Assignment, Cluster, Quantized, Quantizer, masked_mse, row_weights
+from vqmm.quantizers.search import nearest_rows
 from vqmm.replicas import replica_count, replica_id, sum_over_replicas
 
 DISTANCES = ("cosine", "euclidean")
@@ -18,7 +18,7 @@ UPDATES = ("ema", "gradient")
 
 
 @keras.saving.register_keras_serializable("vqmm")
-class VectorQuantizer(keras.layers.Layer):
+class VectorQuantizer(Quantizer):
     """The shared quantization layer: one codebook, searched range by range.
 
     The table is `[shared | image | audio | ...]` in the order of `ranges`. A call
@@ -44,9 +44,7 @@ class VectorQuantizer(keras.layers.Layer):
             spread (tokens / codes) is given a new place; 0 never revives.
         revive_after: steps that a new or revived code is left alone.
         seed: of the initial codes and of revival.
-
-    Inputs: latents f32[B, T, dim]; range, its name; present bool[B], False where the
-    modality is missing. Output: `Quantized`.
+        estimator: `"straight_through"` or `"rotation"`.
 
     Raises:
         ValueError: for an argument outside what is listed above, and at a call for
@@ -65,10 +63,10 @@ class VectorQuantizer(keras.layers.Layer):
         revive_below: float = 0.03,
         revive_after: int = 100,
         seed: int = 0,
+        estimator: str = "straight_through",
         **kwargs: Any,
     ):
-        kwargs.setdefault("dtype", "float32")
-        super().__init__(**kwargs)
+        super().__init__(estimator, **kwargs)
         sizes = {name: int(size) for name, size in ranges.items()}
         if not sizes or min(sizes.values()) < 1:
             raise ValueError(f"ranges={dict(ranges)!r}: give each range at least one code")
@@ -79,12 +77,17 @@ class VectorQuantizer(keras.layers.Layer):
             raise ValueError(
                 f"update={update!r}; give one of {', '.join(UPDATES)}, or one for each of {', '.join(sizes)}"
             )
+        if dim < 2 and (distance == "cosine" or estimator == "rotation"):
+            raise ValueError(
+                f"dim={dim} with distance={distance!r}, estimator={estimator!r}: in one dimension there are "
+                "two directions only; take dim 2 or more, or 'euclidean' and 'straight_through'"
+            )
         if not 0.0 < decay < 1.0:
             raise ValueError(f"decay={decay!r}; it lies between 0 and 1, both excluded")
         self.range_sizes = sizes
         self.dim = int(dim)
         self.distance = distance
-        self.update_rules = updates
+        self._rules = updates
         self.commitment = float(commitment)
         self.decay = float(decay)
         self.epsilon = float(epsilon)
@@ -106,7 +109,7 @@ class VectorQuantizer(keras.layers.Layer):
             shape=(self.num_codes, self.dim),
             initializer=keras.initializers.RandomNormal(stddev=self.dim**-0.5, seed=self.seed),
             dtype="float32",
-            trainable="gradient" in self.update_rules.values(),
+            trainable="gradient" in self._rules.values(),
             aggregation="only_first_replica",
         )
         self.counts = self.add_weight(name="counts", shape=(self.num_codes,), initializer="ones", **shared)
@@ -114,22 +117,14 @@ class VectorQuantizer(keras.layers.Layer):
             name="sums", shape=(self.num_codes, self.dim), initializer="zeros", **shared
         )
         self.ages = self.add_weight(name="ages", shape=(self.num_codes,), initializer="zeros", **shared)
-        # 0: latents pass unquantized, until the codes have been placed among them.
-        self.started = self.add_weight(name="started", shape=(), initializer="ones", **shared)
         if self.distance == "cosine":
             self.codebook.assign(ops.normalize(ops.convert_to_tensor(self.codebook), axis=-1))
         self.sums.assign(ops.convert_to_tensor(self.codebook))
         self.built = True
 
-    def range_of(self, name: str | None) -> tuple[int, int]:
-        """First row of a range and the row after its last; None is the whole table."""
-        if name is None:
-            return 0, self.num_codes
-        if name not in self.ranges:
-            raise ValueError(
-                f"range {name!r}{nearest(name, self.ranges)}; this codebook has {', '.join(self.ranges)}"
-            )
-        return self.ranges[name]
+    @property
+    def update_rules(self) -> dict[str, str]:
+        return dict(self._rules)
 
     def unit(self, vectors: Any) -> Any:
         """Scales vectors to unit length where the distance is cosine; f32."""
@@ -141,48 +136,34 @@ class VectorQuantizer(keras.layers.Layer):
         start, stop = self.range_of(range)
         return self.unit(self.codebook[start:stop])
 
-    def similarities(self, latents: Any, range: str | None = None) -> Any:
-        """Cosine, or minus half the squared distance plus a term that all codes share.
+    def receive(self, latents: Any) -> Any:
+        return self.unit(super().receive(latents))
 
-        Args:
-            latents: f32[..., dim].
-            range: name of the range; None is the whole table.
+    def embed(self, latents: Any, range: str | None = None) -> Any:
+        return self.unit(latents)
 
-        Returns:
-            f32[..., codes]; the largest is the nearest code.
-        """
-        table = self.table(range)
-        products = ops.matmul(self.unit(latents), ops.transpose(table))
-        if self.distance == "cosine":
-            return products
-        return products - 0.5 * ops.sum(ops.square(table), axis=-1)
-
-    def nearest(self, latents: Any, range: str | None = None) -> Any:
-        """Codes i32[...] of the nearest vectors of a range to latents f32[..., dim]."""
+    def choose(self, latents: Any, range: str | None, present: Any) -> Quantized:
         start, _ = self.range_of(range)
-        return start + ops.cast(ops.argmax(self.similarities(latents, range), axis=-1), "int32")
-
-    def codes_to_values(self, codes: Any) -> Any:
-        """Code vectors f32[..., dim] for codes i32[...]."""
-        return self.unit(ops.take(self.codebook, codes, axis=0))
-
-    def call(self, latents: Any, range: str | None = None, present: Any = None) -> Quantized:
-        if latents.shape[-1] != self.dim:
-            raise ValueError(f"latents of shape {latents.shape}: the last axis must be dim={self.dim}")
-        latents = self.unit(latents)
-        codes = self.nearest(ops.stop_gradient(latents), range)
-        chosen = self.codes_to_values(codes)
-        started = ops.convert_to_tensor(self.started)
+        table = self.table(range)
+        local = nearest_rows(ops.stop_gradient(latents), table, self.distance)
+        chosen = ops.take(table, local, axis=0)
         fixed = ops.stop_gradient(chosen)
-        commitment = self.commitment * started * _masked_mse(latents, fixed, present)
-        learns = range is None or self.update_rules[range] == "gradient"
+        learns = range is None or self._rules[range] == "gradient"
         codebook_loss = (
-            started * _masked_mse(chosen, ops.stop_gradient(latents), present)
+            masked_mse(chosen, ops.stop_gradient(latents), present)
             if learns and self.codebook.trainable
             else ops.zeros(())
         )
-        values = latents + started * (fixed - ops.stop_gradient(latents))
-        return Quantized(values, codes, commitment, codebook_loss)
+        return Quantized(
+            fixed,
+            start + local,
+            self.commitment * masked_mse(latents, fixed, present),
+            codebook_loss,
+            ops.zeros(()),
+        )
+
+    def codes_to_values(self, codes: Any, range: str | None = None) -> Any:
+        return self.unit(ops.take(self.codebook, codes, axis=0))
 
     def update(self, assignments: Sequence[Assignment]) -> None:
         """Moves the codes of the `"ema"` ranges, once a step, from all modalities jointly.
@@ -195,10 +176,10 @@ class VectorQuantizer(keras.layers.Layer):
             assignments: one for each modality and range; order does not matter.
         """
         counts, sums = ops.zeros((self.num_codes,)), ops.zeros((self.num_codes, self.dim))
-        for latents, codes, mask in assignments:
+        for latents, codes, mask, _ in assignments:
             tokens = ops.reshape(self.unit(latents), (-1, self.dim))
             weights = ops.reshape(_token_weights(codes, mask), (-1,))
-            rows = ops.reshape(codes, (-1,))
+            rows = ops.reshape(ops.maximum(codes, 0), (-1,))
             counts = counts + ops.segment_sum(weights, rows, self.num_codes)
             sums = sums + ops.segment_sum(tokens * weights[:, None], rows, self.num_codes)
         candidates = self._candidates(assignments)
@@ -239,13 +220,19 @@ class VectorQuantizer(keras.layers.Layer):
         self.sums.assign(sums)
         self.ages.assign(ages)
 
+    def fit(self, latents: Any, range: str | None, cluster: Cluster) -> None:
+        tokens = np.asarray(self.receive(np.asarray(latents, "float32")))
+        for name in self.ranges if range is None else (range,):
+            start, stop = self.ranges[name]
+            self.place(name, cluster(tokens, stop - start))
+
     def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "ranges": self.range_sizes,
             "dim": self.dim,
             "distance": self.distance,
-            "update": self.update_rules,
+            "update": self._rules,
             "commitment": self.commitment,
             "decay": self.decay,
             "epsilon": self.epsilon,
@@ -255,7 +242,7 @@ class VectorQuantizer(keras.layers.Layer):
         }
 
     def _averaged_rows(self) -> np.ndarray:
-        rules = [np.full(size, self.update_rules[name] == "ema") for name, size in self.range_sizes.items()]
+        rules = [np.full(size, self._rules[name] == "ema") for name, size in self.range_sizes.items()]
         return np.concatenate(rules)
 
     def _divide(self, sums: Any, counts: Any) -> Any:
@@ -283,9 +270,8 @@ class VectorQuantizer(keras.layers.Layer):
         candidates = []
         for start, stop in self.ranges.values():
             size = stop - start
-            mine = [a for a in assignments if a.codes is not None]
             tokens, logits = [], []
-            for latents, codes, mask in mine:
+            for latents, codes, mask, _ in assignments:
                 inside = ops.cast(ops.logical_and(codes >= start, codes < stop), "float32")
                 weights = ops.reshape(inside * _token_weights(codes, mask), (-1,))
                 tokens.append(ops.reshape(self.unit(latents), (-1, self.dim)))
@@ -300,13 +286,5 @@ class VectorQuantizer(keras.layers.Layer):
 
 
 def _token_weights(codes: Any, mask: Any) -> Any:
-    ones = ops.ones_like(codes, dtype="float32")
-    return ones if mask is None else ones * ops.cast(mask, "float32")[:, None]
-
-
-def _masked_mse(a: Any, b: Any, mask: Any) -> Any:
-    per_item = ops.mean(ops.square(a - b), axis=(1, 2))
-    if mask is None:
-        return ops.mean(per_item)
-    # Divided by the batch, not by the items present, so that replicas add up exactly.
-    return ops.mean(per_item * ops.cast(mask, "float32"))
+    ones = ops.cast(codes >= 0, "float32")  # -1 where a residual level was dropped
+    return ones if mask is None else ones * row_weights(mask, ones)

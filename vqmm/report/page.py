@@ -88,7 +88,7 @@ def _codes(model: Any, material: Material, figures: Mapping[str, Any]) -> dict[s
 
 def _sides(model: Any, material: Material) -> tuple[Coded, Coded, np.ndarray]:
     start, stop = model.quantizer.ranges["shared"]
-    table = np.asarray(model.quantizer.codes_to_values(np.arange(start, stop, dtype="int32")))
+    table = np.asarray(model.quantizer.table("shared"))
     return coded(material.audio.encoded, table, start), coded(material.image.encoded, table, start), table
 
 

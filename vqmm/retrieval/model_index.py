@@ -10,9 +10,10 @@ import numpy.typing as npt
 from vqmm.config import Config
 from vqmm.data.records import Dataset
 from vqmm.data.shards import Modality
-from vqmm.encoding import Encoded, codebook_fingerprint, encode_records
+from vqmm.encoding import Encoded, codebook_fingerprint, encode_records, vectors_of_codes
 from vqmm.errors import UserError
 from vqmm.models import VQVAE
+from vqmm.quantizers import JointQuantizer
 from vqmm.retrieval.faiss_index import FaissIndex
 from vqmm.retrieval.protocol import Index
 
@@ -33,7 +34,9 @@ def index_for(model: VQVAE, config: Config) -> FaissIndex:
             "which only slots have; train with --set model.layout=slots"
         )
     first, _ = model.quantizer.range_of("shared")
-    return FaissIndex(_directions(model), config.model.slots, codebook_fingerprint(model), first)
+    return FaissIndex(
+        _directions(model), _codes_of_an_item(model, config), codebook_fingerprint(model), first
+    )
 
 
 def add_split(index: Index, model: VQVAE, dataset: Dataset, config: Config, split: str) -> dict[str, int]:
@@ -77,10 +80,16 @@ def query_values(
             their codes, as if the query itself came from the index.
     """
     if score == "asymmetric":
-        return encoded.embeddings
+        return vectors_of_codes(encoded, _directions(model).shape[1])
     if score == "code":
         return _directions(model)[encoded.shared - model.quantizer.range_of("shared")[0]]
     raise UserError(f"score={score!r}; legal: {', '.join(SCORES)}")
+
+
+def _codes_of_an_item(model: VQVAE, config: Config) -> int:
+    quantizer = model.quantizer
+    part = quantizer.part("shared") if isinstance(quantizer, JointQuantizer) else quantizer
+    return config.model.slots * part.codes_per_token
 
 
 def _directions(model: VQVAE) -> npt.NDArray[Any]:

@@ -35,13 +35,14 @@ def start_codebook(model: VQVAE, batches: Iterable[Mapping[str, Any]], seed: int
             continue
         share = min(min(map(len, parts)), MOST_TOKENS * (stop - start) // len(parts))
         tokens = np.concatenate([part[rng.permutation(len(part))[:share]] for part in parts])
-        if len(tokens) < stop - start:  # fewer latents than codes: some codes lie on the same one
-            tokens = tokens[np.arange(stop - start) % len(tokens)]
-            model.quantizer.place(name, tokens)
-            continue
-        found = KMeans(stop - start, n_init=1, random_state=seed).fit(tokens)
-        model.quantizer.place(name, found.cluster_centers_)
-    model.quantizer.started.assign(1.0)
+        model.quantizer.fit(tokens, name, lambda tokens, size: _centres(tokens, size, seed))
+    model.quantizer.start()
+
+
+def _centres(tokens: np.ndarray, size: int, seed: int) -> np.ndarray:
+    if len(tokens) < size:  # fewer latents than codes: some codes lie on the same one
+        return tokens[np.arange(size) % len(tokens)]
+    return KMeans(size, n_init=1, random_state=seed).fit(tokens).cluster_centers_
 
 
 def _latents(model: VQVAE, batches: Iterable[Mapping[str, Any]]) -> dict[str, list[np.ndarray]]:
@@ -52,7 +53,7 @@ def _latents(model: VQVAE, batches: Iterable[Mapping[str, Any]]) -> dict[str, li
         outputs = {
             name: model.encoders[name](model.features[name](batch[name]), training=False) for name in names
         }
-        return {name: (model.quantizer.unit(out.shared), out.private) for name, out in outputs.items()}
+        return {name: (model.quantizer.receive(out.shared), out.private) for name, out in outputs.items()}
 
     names = tuple(model.input_shapes)
     found: dict[tuple[str, str], list[np.ndarray]] = {}
@@ -63,7 +64,7 @@ def _latents(model: VQVAE, batches: Iterable[Mapping[str, Any]]) -> dict[str, li
             ranges = [("shared", shared), (model.private_range(name), private)]
             for where, latents in ranges:
                 if where is not None and latents is not None:
-                    kept = np.asarray(model.quantizer.unit(latents))[present]
+                    kept = np.asarray(model.quantizer.receive(latents))[present]
                     found.setdefault((where, name), []).append(kept.reshape(-1, kept.shape[-1]))
     together: dict[str, list[np.ndarray]] = {}
     for (where, _), arrays in found.items():

@@ -79,13 +79,14 @@ class Validation:
     def _retrieval(self, codes: dict[str, np.ndarray]) -> float | None:
         """None where no recording has a picture that belongs to it."""
         groups = self._groups()
-        table = np.asarray(self.model.quantizer.table())
+        table = np.asarray(self.model.quantizer.table("shared"))
+        first, _ = self.model.quantizer.range_of("shared")
         present = {name: self._column(f"{name}_mask") for name in codes}
         found = []
         for query, gallery in itertools.permutations(codes):
-            scores = _scorer(codes[query][present[query]], codes[gallery][present[gallery]], table)(
-                slice(None)
-            )
+            scores = _scorer(
+                codes[query][present[query]] - first, codes[gallery][present[gallery]] - first, table
+            )(slice(None))
             relevant = groups[present[query], None] == groups[None, present[gallery]]
             kept = relevant.any(axis=1)
             if not kept.any():

@@ -1,0 +1,79 @@
+"""Every kind of quantizer as the joint quantizer of a VQ-VAE, from a config."""
+
+import keras
+import numpy as np
+import pytest
+from test_vqvae import batch, config
+
+from vqmm.errors import UserError
+from vqmm.models import build_model
+from vqmm.quantizers import JointQuantizer, VectorQuantizer
+from vqmm.training.codebook_start import start_codebook
+
+BASE = {"dim": 8, "shared": 8, "image": 8, "audio": 8}
+KINDS = {
+    "one table": {},
+    "gradient": {"update": "gradient"},
+    "rotation": {"estimator": "rotation"},
+    "factorised": {"lookup_dim": 3},
+    "sim": {"kind": "sim", "private_kind": "sim"},
+    "fsq": {"kind": "fsq", "shared_levels": [4, 2], "private_kind": "fsq", "private_levels": [2, 2, 2]},
+    "lfq": {"kind": "lfq", "private_kind": "lfq"},
+    "bsq": {"kind": "bsq", "private_kind": "bsq"},
+    "heads": {"heads": 2, "distance": "euclidean"},
+    "residual": {"private_residual": 2, "distance": "euclidean"},
+    "mixed": {"kind": "fsq", "shared_levels": [4, 2], "private_residual": 2, "distance": "euclidean"},
+}
+
+
+def made(**spec):
+    model = dict(config().model_dump(mode="json")["model"], quantizer={**BASE, **spec})
+    return config(model=model, schedule={"quantize_from": 1})
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_trains_saves_and_decodes(kind, tmp_path):
+    model = build_model(made(**KINDS[kind]))
+    assert isinstance(
+        model.quantizer, VectorQuantizer if kind in ("one table", "gradient", "rotation") else JointQuantizer
+    )
+    model.compile(optimizer=keras.optimizers.Adam(1e-3))
+    items = batch(16)
+    start_codebook(model, [{**items, "id": items["audio_mask"]}], seed=0)
+    before = [np.array(w) for w in model.quantizer.weights]
+    logs = [model.train_step(items) for _ in range(3)]
+    assert all(np.isfinite(float(value)) for log in logs for value in log.values())
+    assert ("entropy" in logs[0]) == (kind in ("lfq", "bsq"))
+    if kind != "fsq":
+        assert any((np.array(w) != old).any() for w, old in zip(model.quantizer.weights, before, strict=True))
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    for modality in ("audio", "image"):
+        codes = model.encode(**{modality: items[modality]})
+        again = loaded.encode(**{modality: items[modality]})
+        np.testing.assert_array_equal(codes.shared, again.shared)
+        np.testing.assert_array_equal(codes.private, again.private)
+        start, stop = model.quantizer.ranges["shared"]
+        assert start <= np.min(codes.shared) and np.max(codes.shared) < stop
+        np.testing.assert_array_equal(loaded.decode(codes, modality), model.decode(codes, modality))
+
+
+REFUSED = {
+    "model.quantizer.shared_levels=[] multiply to 1, and shared has 8 codes": {"kind": "fsq"},
+    "take a power of 2, as 8": {"kind": "lfq", "shared": 9},
+    "take a Euclidean codebook": {"private_residual": 2},
+    "both must divide": {"heads": 3},
+    "cannot make room": {"lookup_dim": 16},
+}
+
+
+@pytest.mark.parametrize("reason", REFUSED)
+def test_settings_that_cannot_work_are_refused_with_the_remedy(reason):
+    with pytest.raises(UserError) as refused:
+        build_model(made(**REFUSED[reason]))
+    assert reason in str(refused.value)
+
+
+def test_paired_averages_need_codes_that_follow_averages():
+    with pytest.raises(UserError, match="set it to ema"):
+        build_model(config(loss={"paired_ema": 0.5}))
