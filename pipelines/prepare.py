@@ -14,7 +14,7 @@ from vqmm.errors import UserError
 if TYPE_CHECKING:
     from vqmm.data.prepare import Prepared
 
-SOURCES = ("digits", "tuxpaint", "tfds")
+SOURCES = ("digits", "glyphs", "tuxpaint", "tfds")
 DESCRIPTION = "Decodes recordings and pictures into shards, dataset.json and rejected.csv."
 EXAMPLES = """\
   python -m pipelines.prepare --source digits --config configs/digits.yaml --out data/digits
@@ -82,6 +82,10 @@ def _write_source(args: argparse.Namespace, seed: int) -> Path:
         from vqmm.data.sources.digits import write_digits
 
         return write_digits(folder, seed, progress=progress, **common)
+    if args.source == "glyphs":
+        from vqmm.data.sources.glyphs import write_glyphs
+
+        return write_glyphs(folder, seed, progress=progress, **common)
     if args.source == "tuxpaint":
         from vqmm.data.sources.tuxpaint import write_tuxpaint
 

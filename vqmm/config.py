@@ -156,10 +156,7 @@ class Loss(Section):
     cross_commitment: NonNegative = 0.0
     paired_ema: Fraction = 0.0  # weight of the partner's latents in the EMA sums
     temperature: Positive = 0.1
-    agreement_temperature: Positive = 0.1
-    spread_from: NonNegative = 1.5  # of agreement: what more codes in use are worth at the start...
-    spread: Fraction = 0.7  # ...and from `spread_steps` on; below 1 idle codes die out
-    spread_steps: CountOrZero = 0
+    spread: Fraction = 0.95  # of agreement: worth of more codes in use; below 1 idle codes die out
     sinkhorn_epsilon: Positive = 0.05
     sinkhorn_rounds: Count = 3
 

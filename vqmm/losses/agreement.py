@@ -10,7 +10,7 @@ from vqmm.losses.weighting import masked_mean
 
 
 def agreement_loss(
-    audio_scores: Any, image_scores: Any, paired: Any, temperature: float = 0.1, spread: float = 0.7
+    audio_scores: Any, image_scores: Any, paired: Any, temperature: float = 0.1, spread: float = 0.95
 ) -> Any:
     """Surprise that a pair agrees, less a share of the entropy of the codes in use.
 

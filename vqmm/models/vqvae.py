@@ -26,10 +26,7 @@ WEIGHTS = {
     "cross_commitment": 0.0,
     "paired_ema": 0.0,
     "temperature": 0.1,
-    "agreement_temperature": 0.1,
-    "spread_from": 1.5,
-    "spread": 0.7,
-    "spread_steps": 0,
+    "spread": 0.95,
     "sinkhorn_epsilon": 0.05,
     "sinkhorn_rounds": 3,
 }
@@ -295,9 +292,7 @@ class VQVAE(keras.Model):
                 rounds=int(w["sinkhorn_rounds"]),
             )
         if w["agreement"] and same_layout:
-            value = losses.agreement_loss(
-                audio_scores, image_scores, paired, w["agreement_temperature"], self._spread()
-            )
+            value = losses.agreement_loss(audio_scores, image_scores, paired, w["temperature"], w["spread"])
             terms["agreement"] = ops.convert_to_tensor(self.quantizer.started) * w["agreement"] * value
         ramp = self._ramp()
         if w["code_matching"]:
@@ -313,12 +308,6 @@ class VQVAE(keras.Model):
     def _ramp(self) -> Any:
         since = ops.cast(ops.convert_to_tensor(self.step) - self.align_from, "float32")
         return ops.clip((since + 1.0) / max(self.align_ramp, 1), 0.0, 1.0)
-
-    def _spread(self) -> Any:
-        w = self.weights_of_losses
-        since = ops.cast(ops.convert_to_tensor(self.step) - self.align_from, "float32")
-        done = since / max(w["spread_steps"], 1)
-        return w["spread"] + (w["spread_from"] - w["spread"]) * ops.clip(1.0 - done, 0.0, 1.0)
 
     def _assignments(self, batch: Mapping[str, Any], outputs: Mapping[str, Outputs]) -> list[Assignment]:
         found = []

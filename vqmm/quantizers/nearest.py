@@ -194,7 +194,8 @@ class VectorQuantizer(Quantizer):
         new_sums = new_sums + dead[:, None] * (candidates * new_counts[:, None] - new_sums)
         codes = codes + dead[:, None] * (candidates - codes)
         keep = 1.0 - moved
-        self.counts.assign(keep * self.counts + moved * new_counts)
+        # Codes that gradients move are counted as well: `live` asks for it.
+        self.counts.assign(self.counts + self.started * (new_counts - self.counts))
         self.sums.assign(keep[:, None] * self.sums + moved[:, None] * new_sums)
         self.ages.assign((self.ages + moved) * (1.0 - dead))
         self.codebook.assign(keep[:, None] * self.codebook + moved[:, None] * codes)
@@ -219,6 +220,34 @@ class VectorQuantizer(Quantizer):
         self.counts.assign(counts)
         self.sums.assign(sums)
         self.ages.assign(ages)
+
+    def live(self, range: str, share: float) -> np.ndarray:
+        """Which codes of a range were chosen lately: bool[codes].
+
+        Args:
+            range: its name.
+            share: least moving count, as a share of an even spread over the range.
+        """
+        start, stop = self.range_of(range)
+        counts = np.array(self.counts)[start:stop]
+        return counts >= share * counts.mean()
+
+    def only(self, range: str, kept: np.ndarray) -> VectorQuantizer:
+        """A copy without some codes of a range; the codes after them move up.
+
+        Args:
+            range: its name.
+            kept: bool[codes], at least one True.
+        """
+        start, stop = self.range_of(range)
+        rows = np.ones(self.num_codes, bool)
+        rows[start:stop] = kept
+        config = self.get_config()
+        config["ranges"] = {**self.range_sizes, range: int(np.sum(kept))}
+        copy = type(self).from_config(config)
+        for old, new in zip(self.weights, copy.weights, strict=True):
+            new.assign(np.array(old)[rows] if old.shape[:1] == (self.num_codes,) else old)
+        return copy
 
     def fit(self, latents: Any, range: str | None, cluster: Cluster) -> None:
         tokens = np.asarray(self.receive(np.asarray(latents, "float32")))

@@ -13,7 +13,7 @@ import tensorflow as tf
 from vqmm.config import Config
 from vqmm.data.batches import paired_evaluation_batches, training_batches
 from vqmm.data.records import Dataset
-from vqmm.models import VQVAE, build_model
+from vqmm.models import VQVAE, build_model, without_idle_codes
 from vqmm.training.best import BestSoFar
 from vqmm.training.checkpoints import Checkpoints
 from vqmm.training.codebook_start import start_codebook
@@ -208,6 +208,12 @@ class _Training:
 
     def _finish(self) -> Run:
         self.model = model_from_checkpoint(self.config, self.folder.weights(self.config))
+        if self.config.loss.agreement:
+            self.model = without_idle_codes(self.model)
+            start, stop = self.model.quantizer.range_of("shared")
+            self.progress.say(
+                f"{stop - start} of {self.config.model.quantizer.shared} shared codes are in use"
+            )
         save_model(self.model, self.folder.model)
         return Run(self.config, self.model, self.folder.path, int(self.model.step))
 

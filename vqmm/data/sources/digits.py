@@ -83,7 +83,7 @@ def write_digits(
     (folder / "images").mkdir(exist_ok=True)
     pictures = list(_write_scans(folder / "images", seed, limit))
     recordings = list(_write_speech(folder / "audio", seed, workers, progress, limit))
-    return _write_manifest(folder / "manifest.csv", [*recordings, *pictures])
+    return write_manifest(folder / "manifest.csv", [*recordings, *pictures], COLUMNS)
 
 
 def split_voices(seed: int) -> list[Voice]:
@@ -154,7 +154,27 @@ def _write_speech(
 ) -> Iterator[dict[str, str]]:
     planned = _plan(split_voices(seed), seed)
     if limit is not None:
-        planned = _thin(planned, limit // len(WORDS))
+        planned = thin(planned, limit // len(WORDS))
+    for voice, accent, place, file in speak_plan(planned, folder, seed, workers, progress):
+        yield {
+            "id": f"speech-{Path(file).stem}",
+            "audio": f"audio/{file}",
+            "label": str(place),
+            "split": voice.split,
+            "voice": voice.name,
+            "accent": accent.name,
+        }
+
+
+def speak_plan(
+    planned: Sequence[tuple[Voice, Accent, Take]], folder: Path, seed: int, workers: int, progress: bool
+) -> Iterator[tuple[Voice, Accent, int, str]]:
+    """Speaks takes that all say the same words into `folder`.
+
+    Yields:
+        Voice, accent, place of the word and file, of each clip that can be understood; the
+        others are deleted.
+    """
     variants = {voice.name: voice.text for voice, _, _ in planned if voice.text}
     with Progress(disable=not progress) as bar:
         task = bar.add_task("speaking", total=len(planned))
@@ -168,21 +188,15 @@ def _write_speech(
         )
     keep = sound_takes(spoken)
     for (voice, accent, _), clips, kept in zip(planned, spoken, keep, strict=True):
-        for digit, file in enumerate(clips.files):
-            if not kept[digit]:
+        for place, file in enumerate(clips.files):
+            if kept[place]:
+                yield voice, accent, place, file
+            else:
                 (folder / file).unlink()
-                continue
-            yield {
-                "id": f"speech-{Path(file).stem}",
-                "audio": f"audio/{file}",
-                "label": str(digit),
-                "split": voice.split,
-                "voice": voice.name,
-                "accent": accent.name,
-            }
 
 
-def _thin(planned: list[tuple[Voice, Accent, Take]], takes: int) -> list[tuple[Voice, Accent, Take]]:
+def thin(planned: list[tuple[Voice, Accent, Take]], takes: int) -> list[tuple[Voice, Accent, Take]]:
+    """About so many of the planned takes, from every split."""
     by_split: dict[str, list[tuple[Voice, Accent, Take]]] = {}
     for plan in planned:
         by_split.setdefault(plan[0].split, []).append(plan)
@@ -197,14 +211,13 @@ def sound_takes(spoken: Sequence[Spoken]) -> list[np.ndarray]:
     """Says which clips can be understood, as far as figures tell.
 
     A clip must last 0.1-2 s and not be clipped; its take must have at least
-    half of its ten words nearer to the typical clip of that word than to that of
-    any other (chance: one in ten).
+    half of its words nearer to the typical clip of that word than to that of any other.
 
     Args:
-        spoken: takes of the ten words, in order.
+        spoken: takes of the same words, in order.
 
     Returns:
-        bool[10] per take.
+        bool[words] per take.
     """
     features = np.stack([take.features for take in spoken])
     typical = np.median(features, axis=0)  # [words, frames, bands]
@@ -254,10 +267,11 @@ def _write_scans(folder: Path, seed: int, limit: int | None) -> Iterator[dict[st
         }
 
 
-def _write_manifest(path: Path, rows: Sequence[dict[str, str]]) -> Path:
+def write_manifest(path: Path, rows: Sequence[dict[str, str]], columns: Sequence[str]) -> Path:
+    """Writes a manifest whole or not at all; what a row lacks is empty."""
     temporary = path.with_suffix(".csv.part")
     with temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, COLUMNS, restval="")
+        writer = csv.DictWriter(file, columns, restval="")
         writer.writeheader()
         writer.writerows(rows)
     return temporary.replace(path)

@@ -39,9 +39,14 @@ def usable_fonts(files: Iterable[Path]) -> list[Path]:
 
 def draw_digit(font: Path, digit: int) -> np.ndarray:
     """Returns f32[96, 96], ink 1 on 0, the digit as `font` draws it."""
+    return draw_sign(font, str(digit))
+
+
+def draw_sign(font: Path, sign: str) -> np.ndarray:
+    """Returns f32[96, 96], ink 1 on 0, a letter or digit as `font` draws it."""
     picture = Image.new("L", (96, 96))
     face = ImageFont.truetype(str(font), 64)
-    ImageDraw.Draw(picture).text((48, 48), str(digit), fill=255, font=face, anchor="mm")
+    ImageDraw.Draw(picture).text((48, 48), sign, fill=255, font=face, anchor="mm")
     return np.asarray(picture, np.float32) / 255
 
 

@@ -1,0 +1,38 @@
+"""The shared alphabet that training found: the table without its idle codes."""
+
+from __future__ import annotations
+
+import keras
+
+from vqmm.models.vqvae import VQVAE
+from vqmm.quantizers import VectorQuantizer
+
+IDLE_BELOW = 0.05  # of an even spread over the range
+
+
+def without_idle_codes(model: VQVAE) -> VQVAE:
+    """The same model with only those shared codes that training still chose at its end.
+
+    With the agreement loss, codes that a pair cannot agree on die out; what is left is
+    the size that the data asked for. A latent whose code is dropped takes the nearest
+    one left.
+
+    Returns:
+        A new model, or `model` itself where no code is idle or the shared codes are no
+        plain table.
+    """
+    quantizer = model.quantizer
+    if not isinstance(quantizer, VectorQuantizer):
+        return model
+    kept = quantizer.live("shared", IDLE_BELOW)
+    if kept.all():
+        return model
+    smaller = quantizer.only("shared", kept)
+    config = {**model.get_config(), "quantizer": keras.saving.serialize_keras_object(smaller)}
+    found = VQVAE.from_config(config)
+    for old, new in zip(model.weights, found.weights, strict=True):
+        if old.shape == new.shape:
+            new.assign(old)
+    for old, new in zip(smaller.weights, found.quantizer.weights, strict=True):
+        new.assign(old)
+    return found
