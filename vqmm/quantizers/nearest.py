@@ -182,17 +182,19 @@ class VectorQuantizer(Quantizer):
             rows = ops.reshape(ops.maximum(codes, 0), (-1,))
             counts = counts + ops.segment_sum(weights, rows, self.num_codes)
             sums = sums + ops.segment_sum(tokens * weights[:, None], rows, self.num_codes)
-        candidates = self._candidates(assignments)
-        counts, sums, candidates = sum_over_replicas([counts, sums, candidates])
+        counts, sums = sum_over_replicas([counts, sums])
         moved = ops.cast(ops.convert_to_tensor(self._averaged_rows()), "float32") * self.started
         new_counts = self.decay * self.counts + (1.0 - self.decay) * counts
         new_sums = self.decay * self.sums + (1.0 - self.decay) * sums
         codes = self.unit(self._divide(new_sums, new_counts))
-        present = self._even_share(counts) > 0.0  # a range without tokens this step stays as it is
-        dead = self._dead(new_counts) * moved * ops.cast(present, "float32")
-        new_counts = new_counts + dead * (self._even_share(new_counts) - new_counts)
-        new_sums = new_sums + dead[:, None] * (candidates * new_counts[:, None] - new_sums)
-        codes = codes + dead[:, None] * (candidates - codes)
+        dead = ops.zeros_like(counts)
+        if self.revive_below:
+            (candidates,) = sum_over_replicas([self._candidates(assignments)])
+            present = self._even_share(counts) > 0.0  # a range without tokens this step stays as it is
+            dead = self._dead(new_counts) * moved * ops.cast(present, "float32")
+            new_counts = new_counts + dead * (self._even_share(new_counts) - new_counts)
+            new_sums = new_sums + dead[:, None] * (candidates * new_counts[:, None] - new_sums)
+            codes = codes + dead[:, None] * (candidates - codes)
         keep = 1.0 - moved
         # Codes that gradients move are counted as well: `live` asks for it.
         self.counts.assign(self.counts + self.started * (new_counts - self.counts))
