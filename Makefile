@@ -39,7 +39,7 @@ lint: $(STAMP)  ## ruff and mypy
 
 seeds: $(STAMP)  ## the demo's figures over three seeds
 	$(BIN)/python -m pipelines.prepare --source digits --config $(CONFIG) --out $(DATA)
-	$(BIN)/python -m benchmarks.seeds --config $(CONFIG) --data $(DATA) --out runs/seeds
+	$(BIN)/python -m pipelines.compare $(CONFIG) --data $(DATA) --out runs/seeds --seeds 3
 
 bench: $(STAMP)  ## what the demo's model carries over to other voices, pens and framings
 	$(BIN)/python -m benchmarks.transfer --run $(RUN) --data $(DATA) $(if $(TUXPAINT),--tuxpaint $(TUXPAINT))

@@ -20,16 +20,16 @@ def test_smaller_is_better_for_losses():
 
 
 def test_patience_runs_out_without_real_improvement():
-    best = BestSoFar("agreement", patience=2)
-    seen(best, [0.5, 0.6, 0.6], "agreement")
+    best = BestSoFar("pair_agreement", patience=2)
+    seen(best, [0.5, 0.6, 0.6], "pair_agreement")
     assert not best.exhausted
-    best.see(4, {"agreement": 0.6})
+    best.see(4, {"pair_agreement": 0.6})
     assert best.exhausted
 
 
 def test_no_patience_never_runs_out():
-    best = BestSoFar("agreement")
-    seen(best, [0.5] * 50, "agreement")
+    best = BestSoFar("pair_agreement")
+    seen(best, [0.5] * 50, "pair_agreement")
     assert not best.exhausted
 
 
@@ -40,12 +40,13 @@ def test_validations_before_the_codes_are_placed_do_not_count():
 
 
 def test_replay_gives_the_same_state_as_living_through_it():
-    lived, told = BestSoFar("agreement", patience=2), BestSoFar("agreement", patience=2)
+    lived, told = BestSoFar("pair_agreement", patience=2), BestSoFar("pair_agreement", patience=2)
     values = [0.2, 0.5, 0.4, 0.5]
-    seen(lived, values, "agreement")
-    lines = [{"step": 1, "split": "train", "seconds": 0.0, "agreement": 0.99}]
+    seen(lived, values, "pair_agreement")
+    lines = [{"step": 1, "split": "train", "seconds": 0.0, "pair_agreement": 0.99}]
     lines += [
-        {"step": n, "split": "validation", "seconds": 0.0, "agreement": v} for n, v in enumerate(values, 1)
+        {"step": n, "split": "validation", "seconds": 0.0, "pair_agreement": v}
+        for n, v in enumerate(values, 1)
     ]
     told.replay(lines)
     assert (told.value, told.step, told.exhausted) == (lived.value, lived.step, lived.exhausted)

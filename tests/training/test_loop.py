@@ -62,7 +62,7 @@ def test_logs_train_and_validation_figures(trained):
         (12, "train"),
         (12, "validation"),
     ]
-    assert {"loss", "agreement", "steps_per_second", "contrastive"} <= set(lines[1])
+    assert {"loss", "pair_agreement", "steps_per_second", "contrastive"} <= set(lines[1])
     assert {"retrieval_map", "usage_shared", "usage_audio", "usage_image", "loss"} <= set(lines[2])
     assert lines[0]["seconds"] <= lines[1]["seconds"] <= lines[2]["seconds"]
 

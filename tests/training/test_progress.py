@@ -5,11 +5,11 @@ from rich.console import Console
 
 from vqmm.training.progress import TrainingProgress, summary
 
-FIGURES = {"loss": 1.5, "odd": 3.0, "agreement": 0.25, "steps_per_second": 12.34}
+FIGURES = {"loss": 1.5, "odd": 3.0, "pair_agreement": 0.25, "steps_per_second": 12.34}
 
 
 def test_summary_has_the_figures_that_matter_in_order():
-    assert summary(FIGURES) == "12.3 steps/s  loss 1.500  agreement 0.250"
+    assert summary(FIGURES) == "12.3 steps/s  loss 1.500  pair_agreement 0.250"
 
 
 @pytest.mark.parametrize("quiet, lines", [(0.0, 2), (1e9, 0)])

@@ -333,7 +333,7 @@ class VQVAE(keras.Model):
             return {}
         paired = ops.cast(ops.logical_and(batch["audio_mask"], batch["image_mask"]), "float32")
         equal = ops.mean(ops.cast(ops.equal(audio, image), "float32"), axis=1)
-        return {"agreement": ops.sum(equal * paired) / ops.maximum(ops.sum(paired), 1.0)}
+        return {"pair_agreement": ops.sum(equal * paired) / ops.maximum(ops.sum(paired), 1.0)}
 
 
 def _pooled(tokens: Any) -> Any:

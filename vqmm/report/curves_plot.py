@@ -8,7 +8,7 @@ from typing import Any
 
 from vqmm.report.theme import MUTED, NEUTRAL, WIDTH, plot
 
-FIRST = ("loss", "retrieval_map", "agreement", "reconstruction_image", "reconstruction_audio")
+FIRST = ("loss", "retrieval_map", "pair_agreement", "reconstruction_image", "reconstruction_audio")
 NOT_CURVES = ("step", "seconds", "split")
 COLUMNS = 4
 

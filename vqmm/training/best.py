@@ -7,7 +7,7 @@ from typing import Any
 
 from vqmm.errors import UserError, nearest
 
-HIGHER_IS_BETTER = ("retrieval_map", "agreement", "usage")  # other figures are losses
+HIGHER_IS_BETTER = ("retrieval_map", "pair_agreement", "usage")  # other figures are losses
 
 
 class BestSoFar:

@@ -15,7 +15,7 @@ SHOWN = (  # in this order, where a run has them
     "reconstruction_audio",
     "reconstruction_image",
     "contrastive",
-    "agreement",
+    "pair_agreement",
     "retrieval_map",
     "usage_shared",
 )

@@ -1,0 +1,148 @@
+"""Trains several configs on the same data and sets their figures beside each other."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from pipelines.cli import run
+from vqmm.errors import UserError
+
+DESCRIPTION = "Trains and judges configs on the same data, over seeds; writes comparison.json and .html."
+EXAMPLES = """\
+  python -m pipelines.compare configs/digits.yaml --data data/digits --out runs/seeds --seeds 3
+  python -m pipelines.compare --ablations configs/ablations --data data/digits --out runs/ablations
+  python -m pipelines.compare configs/a.yaml configs/b.yaml --data data/mine --out runs/ab --set seed=7
+
+Each run trains and is judged by the verbs, in a process of its own, in OUT/CONFIG/seedN. A run that is
+there is resumed, or taken as it is."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds what this verb takes."""
+    parser.add_argument("configs", nargs="*", type=Path, metavar="CONFIG", help="YAML configs")
+    parser.add_argument("--ablations", type=Path, metavar="DIR", help="all configs of a folder as well")
+    parser.add_argument("--data", type=Path, required=True, metavar="DATA", help="folder that prepare left")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for runs and results")
+    parser.add_argument("--seeds", type=int, default=1, metavar="N", help="seeds 0 to N-1 (default: 1)")
+    parser.add_argument("--set", action="append", default=[], metavar="K=V", help="override a key in all")
+    parser.add_argument(
+        "--quality",
+        type=float,
+        default=0.9,
+        metavar="MAP",
+        help="validation mAP whose first time is told (default: %(default)s)",
+    )
+    parser.add_argument("--json", action="store_true", help="print comparison.json")
+
+
+def main(args: argparse.Namespace) -> None:
+    """Trains what is missing, judges it, writes and shows the table."""
+    from vqmm.atomic import write_atomic
+    from vqmm.config import load_config
+    from vqmm.evaluation.comparison import run_figures, spreads
+
+    configs = _configs(args)
+    for config in configs.values():  # all are read before hours are spent on the first
+        load_config(config, args.set)
+    rows = []
+    for name, config in configs.items():
+        found = []
+        for seed in range(args.seeds):
+            folder = args.out / name / f"seed{seed}"
+            _train_and_judge(config, args.data, folder, [*args.set, f"seed={seed}"], args.json)
+            found.append(run_figures(folder, args.quality))
+        rows.append({"what": name, "config": str(config), "figures": spreads(found)})
+    from vqmm.report.comparison import render_comparison
+
+    page = render_comparison(rows, args.seeds, args.quality)
+    tree = {
+        "data": str(args.data),
+        "seeds": args.seeds,
+        "quality": args.quality,
+        "rows": [{**row, "figures": {k: v._asdict() for k, v in row["figures"].items()}} for row in rows],
+    }
+    text = json.dumps(_finite(tree), indent=1, allow_nan=False) + "\n"
+    write_atomic(args.out / "comparison.json", text)
+    write_atomic(args.out / "comparison.html", page)
+    if args.json:
+        print(text, end="")
+    else:
+        _show(rows, args)
+
+
+def _configs(args: argparse.Namespace) -> dict[str, Path]:
+    files = [*args.configs, *(sorted(args.ablations.glob("*.yaml")) if args.ablations else [])]
+    if not files:
+        where = f" in {args.ablations}" if args.ablations else ""
+        raise UserError(f"no configs{where} to compare; name YAML files, or a folder by --ablations")
+    if args.seeds < 1:
+        raise UserError(f"--seeds {args.seeds}: at least 1")
+    names = [file.stem for file in files]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise UserError(f"two configs are named {', '.join(twice)}; runs are kept by name: rename one")
+    return dict(zip(names, files, strict=True))
+
+
+def _train_and_judge(config: Path, data: Path, folder: Path, sets: list[str], quiet: bool) -> None:
+    if (folder / "evaluation.json").exists():
+        return
+    words = [word for pair in sets for word in ("--set", pair)]
+    peak = _verb(quiet, "train", "--config", config, "--data", data, "--run", folder, *words)
+    from vqmm.atomic import write_atomic
+
+    write_atomic(folder / "peak.json", json.dumps({"mebibytes": peak}) + "\n")
+    _verb(quiet, "evaluate", "--run", folder, "--data", data)
+
+
+def _verb(quiet: bool, verb: str, *words: Any) -> float:
+    """Runs a verb in a process of its own; returns its peak memory in MiB."""
+    actions = [(os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)] if quiet else []
+    command = [sys.executable, "-m", f"pipelines.{verb}", *map(str, words)]
+    child = os.posix_spawn(sys.executable, command, os.environ, file_actions=actions)
+    _, status, used = os.wait4(child, 0)
+    code = os.waitstatus_to_exitcode(status)
+    if code:
+        raise UserError(f"pipelines.{verb} stopped with status {code}; its own message is above")
+    return used.ru_maxrss / 1024
+
+
+def _finite(tree: Any) -> Any:
+    """JSON has no infinity: such a figure is null."""
+    if isinstance(tree, dict):
+        return {key: _finite(value) for key, value in tree.items()}
+    if isinstance(tree, list | tuple):
+        return [_finite(value) for value in tree]
+    return None if isinstance(tree, float) and not abs(tree) < float("inf") else tree
+
+
+def _show(rows: list[dict[str, Any]], args: argparse.Namespace) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("", *(row["what"] for row in rows), title=f"mean of {args.seeds} seeds (least to most)")
+    for name in dict.fromkeys(name for row in rows for name in row["figures"]):
+        cells = []
+        for row in rows:
+            spread = row["figures"].get(name)
+            if spread is None:
+                cells.append("")
+            elif args.seeds == 1:
+                cells.append(f"{spread.mean:.4g}")
+            else:
+                cells.append(f"{spread.mean:.4g} ({spread.low:.4g} to {spread.high:.4g})")
+        table.add_row(name, *cells)
+    console = Console()
+    console.print(table)
+    console.print(
+        f"{args.out / 'comparison.json'}\n{args.out / 'comparison.html'}", highlight=False, soft_wrap=True
+    )
+
+
+if __name__ == "__main__":
+    run("compare", DESCRIPTION, EXAMPLES, add_arguments, main)

@@ -1,0 +1,69 @@
+"""compare: configs beside each other, through the command line."""
+
+import json
+
+import pytest
+
+from vqmm.config import save_config
+
+
+@pytest.fixture(scope="module")
+def configs(tiny_config, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("configs")
+    for name, loss in (("plain", {"swapped": 0}), ("agreed", {"swapped": 0, "agreement": 1})):
+        tree = tiny_config.model_dump(mode="json")
+        save_config(
+            type(tiny_config).model_validate({**tree, "loss": {**tree["loss"], **loss}}),
+            folder / f"{name}.yaml",
+        )
+    return folder
+
+
+def test_trains_judges_and_sets_side_by_side_then_takes_what_is_there(
+    configs, tiny_data, tmp_path, verb, capfd
+):
+    words = [
+        "--ablations",
+        configs,
+        "--data",
+        tiny_data.folder,
+        "--out",
+        tmp_path,
+        "--seeds",
+        2,
+        "--quality",
+        0.01,
+    ]
+    done = verb("compare", *words, "--json")
+    assert done.status == 0, done
+    tree = json.loads(done.out)
+    assert tree == json.loads((tmp_path / "comparison.json").read_text())
+    assert [row["what"] for row in tree["rows"]] == ["agreed", "plain"]
+    for row in tree["rows"]:
+        for seed in range(2):
+            own = json.loads((tmp_path / row["what"] / f"seed{seed}" / "evaluation.json").read_text())
+            direction = own["retrieval"]["audio_to_image"]
+            values = row["figures"]["code distance, audio to image"]["values"]
+            assert values[seed] == direction["code_distance"]["map"]["value"]
+        agreement = row["figures"]["pair agreement"]
+        assert agreement["mean"] == pytest.approx(sum(agreement["values"]) / 2)
+        assert agreement["low"] <= agreement["mean"] <= agreement["high"]
+        assert row["figures"]["peak memory, MiB"]["low"] > 100
+        assert row["figures"]["seconds to quality"]["mean"] > 0
+    page = (tmp_path / "comparison.html").read_text()
+    assert "agreed" in page and page.count("data:image/svg+xml") == 2
+    times = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("evaluation.json")}
+    again = verb("compare", *words)
+    assert again.status == 0 and "pair agreement" in again.out
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("evaluation.json")} == times
+
+
+def test_refusals_come_before_any_training(configs, tiny_data, tmp_path, verb):
+    common = ["--data", tiny_data.folder, "--out", tmp_path / "out"]
+    assert "name YAML files" in verb("compare", *common).refusal()
+    twice = verb("compare", configs / "plain.yaml", "--ablations", configs, *common)
+    assert "two configs are named plain" in twice.refusal()
+    assert "--seeds 0: at least 1" in verb("compare", configs / "plain.yaml", *common, "--seeds", 0).refusal()
+    wrong = verb("compare", configs / "plain.yaml", *common, "--set", "loss.agrement=1")
+    assert "did you mean 'agreement'" in wrong.refusal()
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,94 @@
+"""Several configs beside each other: the figures that a user chooses by, over seeds."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from vqmm.training.metrics_log import read_metrics
+
+FIGURES = {
+    "code distance, audio to image": "retrieval.audio_to_image.code_distance.map",
+    "code distance, image to audio": "retrieval.image_to_audio.code_distance.map",
+    "continuous, audio to image": "retrieval.audio_to_image.continuous.map",
+    "continuous, image to audio": "retrieval.image_to_audio.continuous.map",
+    "exact match, audio to image": "retrieval.audio_to_image.exact.map",
+    "exact match, image to audio": "retrieval.image_to_audio.exact.map",
+    "k-means code distance, audio to image": "retrieval.audio_to_image.kmeans.code_distance.map",
+    "k-means code distance, image to audio": "retrieval.image_to_audio.kmeans.code_distance.map",
+    "pair agreement": "codebook.pair_agreement",
+    "pair information, bits a slot": "codebook.pair_information.per_slot",
+    "shared codes": "codebook.codes",
+    "usage, shared": "codebook.ranges.shared.usage",
+    "usage, image": "codebook.ranges.image.usage",
+    "usage, audio": "codebook.ranges.audio.usage",
+    "owned by one modality": "codebook.exclusive",
+    "picture PSNR, dB": "reconstruction.image.psnr",
+    "log-mel L1": "reconstruction.audio.log_mel_l1",
+    "shared bits an item": "cost.bits_per_item",
+    "shared bytes an item": "cost.bytes_per_item",
+    "steps a second": "cost.steps_per_second",
+    "training seconds": "cost.train_seconds",
+}
+
+
+class Spread(NamedTuple):
+    """One figure over seeds.
+
+    Attributes:
+        mean, low, high: over the seeds that have it.
+        values: one a seed; NaN where a seed lacks it.
+    """
+
+    mean: float
+    low: float
+    high: float
+    values: tuple[float, ...]
+
+
+def run_figures(folder: Path, quality: float) -> dict[str, float]:
+    """The figures of one trained and evaluated run.
+
+    Args:
+        folder: the run folder.
+        quality: mean average precision on validation pairs whose first time is told.
+
+    Returns:
+        Figures by their names in `FIGURES` (those that the run has), `seconds to
+        quality` (infinite where it was not reached) and, where the folder has
+        `peak.json`, `peak memory, MiB`.
+    """
+    tree = json.loads((folder / "evaluation.json").read_text())
+    found = {name: value for name, path in FIGURES.items() if (value := _figure(tree, path)) is not None}
+    reached = [
+        line["seconds"]
+        for line in read_metrics(folder / "metrics.jsonl")
+        if line["split"] == "validation" and line.get("retrieval_map", 0.0) >= quality
+    ]
+    found["seconds to quality"] = float(min(reached, default=math.inf))
+    if (folder / "peak.json").exists():
+        found["peak memory, MiB"] = json.loads((folder / "peak.json").read_text())["mebibytes"]
+    return found
+
+
+def spreads(runs: Sequence[Mapping[str, float]]) -> dict[str, Spread]:
+    """Mean and range of every figure over the seeds of one config."""
+    names = dict.fromkeys(name for run in runs for name in run)
+    table = {}
+    for name in names:
+        values = tuple(run.get(name, math.nan) for run in runs)
+        known = [value for value in values if not math.isnan(value)]
+        table[name] = Spread(sum(known) / len(known), min(known), max(known), values)
+    return table
+
+
+def _figure(tree: Any, path: str) -> float | None:
+    for part in path.split("."):
+        if not isinstance(tree, Mapping) or part not in tree:
+            return None
+        tree = tree[part]
+    value = tree["value"] if isinstance(tree, Mapping) else tree
+    return float(value)

@@ -1,0 +1,95 @@
+"""The page of `pipelines.compare`: one row a config, and what quality costs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jinja2
+
+from vqmm.evaluation.comparison import Spread
+from vqmm.report.theme import AUDIO, IMAGE, MUTED, WIDTH, plot
+
+QUALITY = {
+    "audio to image": ("code distance, audio to image", AUDIO),
+    "image to audio": ("code distance, image to audio", IMAGE),
+}
+COSTS = ("shared bits an item", "training seconds", "peak memory, MiB")
+
+
+def render_comparison(rows: Sequence[Mapping[str, Any]], seeds: int, quality: float) -> str:
+    """HTML page, whole in itself.
+
+    Args:
+        rows: dicts with `what`, `config` and `figures`, a `Spread` by name.
+        seeds: number of seeds behind each mean.
+        quality: mean average precision that `seconds to quality` tells of.
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("vqmm.report", "."),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["figure"] = _figure
+    names = list(dict.fromkeys(name for row in rows for name in row["figures"]))
+    return environment.get_template("comparison.html").render(
+        rows=rows,
+        names=names,
+        seeds=seeds,
+        quality=quality,
+        bars=_bars(rows),
+        costs=_costs(rows),
+    )
+
+
+def _bars(rows: Sequence[Mapping[str, Any]]) -> str:
+    """mAP by code distance of every config, both ways, with the range over seeds."""
+    with plot(WIDTH, 0.9 + 0.42 * len(rows)) as page:
+        axes = page.figure.subplots()
+        for offset, (label, (name, colour)) in zip((-0.16, 0.16), QUALITY.items(), strict=True):
+            for place, row in enumerate(rows):
+                spread = row["figures"].get(name)
+                if spread is not None:
+                    axes.plot(
+                        [spread.low, spread.high], [place + offset] * 2, color=colour, lw=2.5, alpha=0.45
+                    )
+                    axes.plot(
+                        spread.mean, place + offset, "o", color=colour, ms=5, label=label if not place else ""
+                    )
+        axes.set_yticks(range(len(rows)), [row["what"] for row in rows])
+        axes.invert_yaxis()
+        axes.set_xlabel("mAP by code distance, test split")
+        axes.legend(loc="lower left", ncols=2, bbox_to_anchor=(0, 1.0))
+    return page.uri
+
+
+def _costs(rows: Sequence[Mapping[str, Any]]) -> str:
+    with plot(WIDTH, 3.0) as page:
+        panels = page.figure.subplots(1, len(COSTS), sharey=True)
+        for axes, cost in zip(panels, COSTS, strict=True):
+            for row in rows:
+                across = row["figures"].get(cost)
+                both = [row["figures"].get(name) for name, _ in QUALITY.values()]
+                if across is None or None in both:
+                    continue
+                height = sum(spread.mean for spread in both) / 2
+                axes.plot(across.mean, height, "o", color=MUTED, ms=5)
+                axes.annotate(
+                    row["what"], (across.mean, height), (4, 3), textcoords="offset points", fontsize=7.5
+                )
+            axes.set_title(cost)
+            axes.margins(x=0.25, y=0.15)
+        panels[0].set_ylabel("mAP, mean of both ways")
+    return page.uri
+
+
+def _figure(spread: Spread | None, seeds: int) -> str:
+    if spread is None or math.isnan(spread.mean):
+        return "–"
+    if math.isinf(spread.mean):
+        return "not reached"
+    text = f"{spread.mean:.4g}"
+    return text if seeds == 1 else f"{text} ({spread.low:.4g}–{spread.high:.4g})"
