@@ -49,7 +49,7 @@ def main(args: argparse.Namespace) -> None:
     configs = _configs(args)
     for config in configs.values():  # all are read before hours are spent on the first
         load_config(config, args.set)
-    rows = []
+    rows: list[dict[str, Any]] = []
     for name, config in configs.items():
         found = []
         for seed in range(args.seeds):

@@ -1,0 +1,111 @@
+"""One joint update: neither the order of modalities nor the number of replicas changes it."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from vqmm.quantizers import Assignment, VectorQuantizer
+
+RANGES = {"shared": 12, "image": 6}
+
+
+def made(**settings):
+    """Most codes far from all latents, so that revival has work at every step."""
+    quantizer = VectorQuantizer(
+        RANGES, 3, distance="euclidean", decay=0.6, revive_below=0.2, revive_after=1, seed=4, **settings
+    )
+    table = np.array(quantizer.table())
+    table[3:12] += 50.0
+    table[14:] += 50.0
+    for name, (start, stop) in quantizer.ranges.items():
+        quantizer.place(name, table[start:stop])
+    return quantizer
+
+
+def parts(step, count=8, tokens=(5, 7)):
+    rng = np.random.default_rng(step)
+    audio, image = (rng.normal(size=(count, t, 3)).astype("float32") for t in tokens)
+    return {"audio": audio, "image": image, "audio_mask": np.arange(count) % 3 != step % 3}
+
+
+def assignments(quantizer, items):
+    mask = tf.convert_to_tensor(items["audio_mask"])
+    whole = tf.ones_like(mask)
+    return [
+        Assignment(items["audio"], quantizer.nearest(items["audio"], "shared"), mask, "shared"),
+        Assignment(items["image"], quantizer.nearest(items["image"], "shared"), whole, "shared"),
+        Assignment(items["image"], quantizer.nearest(items["image"], "image"), whole, "image"),
+    ]
+
+
+def assert_same(one, other):
+    for a, b in zip(one.weights, other.weights, strict=True):
+        np.testing.assert_allclose(a, b, atol=2e-5, err_msg=a.path)
+
+
+def test_two_replicas_do_what_one_does_with_both_batches_revival_included():
+    strategy = tf.distribute.MirroredStrategy(["cpu:0", "cpu:1"])
+    alone = made()
+    with strategy.scope():
+        shared = made()
+
+    @tf.function
+    def step(items):
+        strategy.run(lambda part: shared.update(assignments(shared, part)), args=(items,))
+
+    revived = 0
+    for number in range(6):
+        items = parts(number)
+        before = np.array(alone.ages)
+        alone.update(assignments(alone, items))
+        revived += int((np.array(alone.ages) < before).sum())
+        halves = strategy.experimental_distribute_values_from_function(
+            lambda context, items=items: {
+                name: tf.constant(value[4 * context.replica_id_in_sync_group :][:4])
+                for name, value in items.items()
+            }
+        )
+        step(halves)
+        assert_same(alone, shared)
+    assert revived > 5
+    copies = strategy.experimental_local_results(shared.codebook.value)
+    np.testing.assert_array_equal(copies[0], copies[1])
+
+
+def test_the_order_of_modalities_changes_nothing_revival_included():
+    forward, backward = made(), made()
+    for number in range(6):
+        items = parts(number)
+        forward.update(assignments(forward, items))
+        backward.update(assignments(backward, items)[::-1])
+        assert_same(forward, backward)
+
+
+def test_codes_revive_on_latents_that_are_present():
+    quantizer, items = made(), parts(1)
+    for _ in range(2):  # the second finds codes old enough
+        quantizer.update(assignments(quantizer, items))
+    latents = np.concatenate(
+        [items["audio"][items["audio_mask"]].reshape(-1, 3), items["image"].reshape(-1, 3)]
+    )
+    table, reborn = np.array(quantizer.table()), np.array(quantizer.ages) == 0
+    assert reborn.any()
+    nearest = np.abs(table[reborn][:, None] - latents[None]).max(-1).min(1)
+    np.testing.assert_allclose(nearest, 0.0, atol=1e-5)
+
+
+@pytest.mark.parametrize("many", ["audio", "image"])
+def test_ten_times_the_tokens_do_not_get_more_of_the_new_places(many):
+    """Modalities lie apart, and so do the places: each gets about half of what is given out."""
+    quantizer = VectorQuantizer({"shared": 400}, 3, distance="euclidean", decay=0.01, revive_after=0)
+    rng = np.random.default_rng(0)
+    counts = {"audio": 20, "image": 20, many: 200}
+    sides = [
+        rng.normal(size=(4, counts[name], 3)).astype("float32") + at
+        for name, at in (("audio", 9), ("image", -9))
+    ]
+    quantizer.update([Assignment(x, quantizer.nearest(x), None) for x in sides])
+    table, reborn = np.array(quantizer.table()), np.array(quantizer.ages) == 0
+    assert reborn.sum() > 200
+    share = (table[reborn][:, 0] > 0).mean()
+    assert abs(share - 0.5) < 4 * 0.5 / np.sqrt(reborn.sum())
