@@ -156,7 +156,7 @@ def retrieval_section(
         coded(side.encoded, table, start).rows(kept)
         for side, kept in zip((material.audio, material.image), keep, strict=True)
     ]
-    baseline = _kmeans(material, sides, len(table), layout, seed)
+    baseline = _kmeans(material, sides, _alphabet(sides, len(table), layout), layout, seed)
     section: dict[str, Any] = {}
     for direction, (query, gallery) in {"audio_to_image": (0, 1), "image_to_audio": (1, 0)}.items():
         asked, answers = groups[query], groups[gallery]
@@ -207,6 +207,14 @@ def _labelled(encoded: Encoded | None, size: int, start: int, layout: str) -> La
     local = encoded.shared[known] - start
     features = one_hot_slots(local, size) if layout == "slots" else bag_of_codes(local, size)
     return Labelled(features, encoded.labels[known])
+
+
+def _alphabet(sides: list[Coded], size: int, layout: str) -> int:
+    """Codes that k-means may have: those in use at a slot, on average, so that it is told what was found."""
+    if layout != "slots":
+        return size
+    codes = np.concatenate([side.codes for side in sides])
+    return round(float(np.mean([len(np.unique(slot)) for slot in codes.T])))
 
 
 def _kmeans(material: Material, sides: list[Coded], size: int, layout: str, seed: int) -> _Baseline | None:

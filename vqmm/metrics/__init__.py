@@ -1,6 +1,7 @@
 """What is measured: alignment, codes, fidelity. NumPy in, figures with intervals out."""
 
 from vqmm.metrics.bootstrap import Figure, bootstrap_figure, histogram_figures
+from vqmm.metrics.code_sharing import CodeSharing
 from vqmm.metrics.code_usage import CodeUsage
 from vqmm.metrics.codes import (
     CodeFigures,
@@ -34,6 +35,7 @@ from vqmm.metrics.transfer import Labelled, Transfer, code_transfer, one_hot_slo
 
 __all__ = [
     "CodeFigures",
+    "CodeSharing",
     "CodeUsage",
     "Figure",
     "Labelled",

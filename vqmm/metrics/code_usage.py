@@ -16,7 +16,7 @@ class CodeUsage(keras.metrics.Metric):
         num_codes: K, codes in the range that is watched.
         start: first code of the range; codes outside of it are not counted.
 
-    `update_state(codes, sample_weight)` takes codes i32[B, T] and, where modalities
+    `update_state(codes, sample_weight)` takes codes i32[B, ...] and, where modalities
     may be missing, bool[B]. `result()` is a dict of f32 scalars: `usage` (share of
     the codes used so far), `perplexity` (2 to the entropy), `entropy_ratio` (0..1).
     The counts are integers, so that they stay exact however many there are.
@@ -36,7 +36,8 @@ class CodeUsage(keras.metrics.Metric):
         local = ops.cast(codes, "int32") - self.start
         counted = ops.logical_and(local >= 0, local < self.num_codes)
         if sample_weight is not None:
-            counted = ops.logical_and(counted, ops.cast(sample_weight, "bool")[:, None])
+            present = ops.reshape(ops.cast(sample_weight, "bool"), (-1, *([1] * (len(local.shape) - 1))))
+            counted = ops.logical_and(counted, present)
         hits = ops.reshape(ops.cast(counted, "int64"), (-1,))
         rows = ops.reshape(ops.where(counted, local, 0), (-1,))
         self.counts.assign_add(ops.segment_sum(hits, rows, self.num_codes))
