@@ -1,7 +1,9 @@
-"""What the README shows, works."""
+"""What the README and the guides show, works."""
 
 import re
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "README.md").read_text()
@@ -18,8 +20,26 @@ def test_the_python_snippet_runs_and_its_shapes_are_true(monkeypatch):
     assert tuple(names["picture"].shape) == (1, 32, 32, 1)
 
 
+@pytest.mark.parametrize("guide", sorted((ROOT / "docs").glob("*.md")), ids=lambda path: path.stem)
+def test_snippets_of_a_guide_run(guide):
+    blocks = re.findall(r"```python\n(.*?)```", guide.read_text(), re.DOTALL)
+    names: dict = {}
+    for code in blocks:
+        exec(code, names)
+    assert blocks
+
+
+def test_a_guides_codes_and_values_have_the_shapes_told():
+    names: dict = {}
+    exec(
+        re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "quantizers.md").read_text(), re.DOTALL)[0], names
+    )
+    assert tuple(names["codes"].shape) == (2, 8) and tuple(names["values"].shape) == (2, 8, 64)
+    assert names["mixed"].range_of("shared") == (0, 1000)
+
+
 def test_every_verb_and_folder_named_exists():
     for verb in re.findall(r"python -m pipelines\.(\w+)", TEXT):
         assert verb == "VERB" or (ROOT / "pipelines" / f"{verb}.py").is_file(), verb
-    for path in re.findall(r"(?:vqmm|configs|pipelines)/[\w./]*", TEXT):
+    for path in re.findall(r"(?:vqmm|configs|pipelines)/[\w./-]*", TEXT):
         assert (ROOT / path).exists() or path.startswith("pipelines/      "), path
