@@ -1,12 +1,16 @@
 """Every kind of quantizer as the joint quantizer of a VQ-VAE, from a config."""
 
+from pathlib import Path
+
 import keras
 import numpy as np
 import pytest
 from test_vqvae import batch, config
 
+from vqmm.config import load_config
 from vqmm.errors import UserError
 from vqmm.models import build_model
+from vqmm.models.build_quantizer import build_quantizer
 from vqmm.quantizers import JointQuantizer, VectorQuantizer
 from vqmm.training.codebook_start import start_codebook
 
@@ -56,6 +60,21 @@ def test_trains_saves_and_decodes(kind, tmp_path):
         start, stop = model.quantizer.ranges["shared"]
         assert start <= np.min(codes.shared) and np.max(codes.shared) < stop
         np.testing.assert_array_equal(loaded.decode(codes, modality), model.decode(codes, modality))
+
+
+CONFIGS = sorted((Path(__file__).parents[2] / "configs").rglob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_every_config_that_comes_along_loads_and_has_its_codes(path):
+    loaded = load_config(path)
+    ranges = build_quantizer(loaded).ranges
+    spec = loaded.model.quantizer
+    wanted = {"shared": spec.shared, "image": spec.image, "audio": spec.audio}
+    assert {name: stop - start for name, (start, stop) in ranges.items()} == {
+        k: v for k, v in wanted.items() if v
+    }
+    assert loaded.name == path.stem
 
 
 REFUSED = {

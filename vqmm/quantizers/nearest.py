@@ -10,8 +10,9 @@ import numpy as np
 from keras import ops
 
 from vqmm.quantizers.base import Assignment, Cluster, Quantized, Quantizer, masked_mse, row_weights
+from vqmm.quantizers.revival import draw_places
 from vqmm.quantizers.search import nearest_rows
-from vqmm.replicas import replica_count, replica_id, sum_over_replicas
+from vqmm.replicas import sum_over_replicas
 
 DISTANCES = ("cosine", "euclidean")
 UPDATES = ("ema", "gradient")
@@ -297,50 +298,19 @@ class VectorQuantizer(Quantizer):
         return ops.cast(ops.logical_and(idle, self.ages >= self.revive_after), "float32")
 
     def _candidates(self, assignments: Sequence[Assignment]) -> Any:
-        """A random latent for every code, f32[codes, dim]: new places for dead ones.
-
-        Each modality has the same chance, whatever its number of tokens. A draw names a
-        modality and the rank of a token among all that are present on all replicas; the
-        replica that holds it answers, the others answer 0. So neither the order of
-        modalities nor the number of replicas changes what is drawn.
-        """
+        """A random latent for every code, f32[codes, dim]: new places for dead ones."""
         draws = keras.random.uniform((2, self.num_codes), seed=self.random)
-        which, where = draws[0], draws[1]
         tokens = [ops.reshape(self.unit(a.latents), (-1, self.dim)) for a in assignments]
         found = []
         for start, stop in self.ranges.values():
-            present = [
-                ops.reshape(
-                    ops.cast(ops.logical_and(a.codes >= start, a.codes < stop), "float32")
-                    * _token_weights(a.codes, a.mask),
-                    (-1,),
-                )
+            weights = [
+                ops.cast(ops.logical_and(a.codes >= start, a.codes < stop), "float32")
+                * _token_weights(a.codes, a.mask)
                 for a in assignments
             ]
-            local = ops.stack([ops.sum(weights) for weights in present])
-            keys = ops.stack([ops.sum(w[:, None] * x) for w, x in zip(present, tokens, strict=True)])
-            held = ops.cast(ops.equal(ops.arange(replica_count()), replica_id()), "float32")
-            by_replica, keys = sum_over_replicas([held[:, None] * local[None], keys])
-            counts = ops.sum(by_replica, axis=0)
-            earlier = ops.cast(ops.arange(replica_count()) < replica_id(), "float32")
-            before = ops.sum(by_replica * earlier[:, None], axis=0)
-            order = ops.argsort(ops.where(counts > 0, keys, 1e30))
-            some = ops.sum(ops.cast(counts > 0, "float32"))
-            chosen = ops.take(order, ops.cast(_below(which[start:stop], some), "int32"))
-            rank = _below(where[start:stop], ops.take(counts, chosen)) - ops.take(before, chosen)
-            offered = ops.zeros((stop - start, self.dim))
-            for place, (x, weights) in enumerate(zip(tokens, present, strict=True)):
-                mine = ops.logical_and(chosen == place, ops.logical_and(rank >= 0, rank < local[place]))
-                at = ops.searchsorted(ops.cumsum(weights), ops.maximum(rank, 0.0) + 1.0)
-                at = ops.minimum(ops.cast(at, "int32"), ops.shape(x)[0] - 1)
-                offered = offered + ops.cast(mine, "float32")[:, None] * ops.take(x, at, axis=0)
-            found.append(offered)
+            present = [ops.reshape(w, (-1,)) for w in weights]
+            found.append(draw_places(draws[:, start:stop], tokens, present))
         return ops.concatenate(found)
-
-
-def _below(draws: Any, count: Any) -> Any:
-    """Draws in 0..1 as whole numbers f32 in 0..count - 1; 0 where there are none."""
-    return ops.maximum(ops.minimum(ops.floor(draws * count), count - 1.0), 0.0)
 
 
 def _token_weights(codes: Any, mask: Any) -> Any:
