@@ -5,6 +5,7 @@ import json
 import pytest
 
 from vqmm.config import save_config
+from vqmm.evaluation.comparison import FIGURES
 
 
 @pytest.fixture(scope="module")
@@ -30,6 +31,7 @@ def test_trains_judges_and_sets_side_by_side_then_takes_what_is_there(configs, t
         own = json.loads((tmp_path / row["what"] / "seed0" / "evaluation.json").read_text())
         found = row["figures"]["code distance, audio to image"]["mean"]
         assert found == own["retrieval"]["audio_to_image"]["code_distance"]["map"]["value"]
+        assert set(FIGURES) <= set(row["figures"])
         assert row["figures"]["peak memory, MiB"]["low"] > 100
         assert row["figures"]["seconds to quality"]["mean"] > 0
     page = (tmp_path / "comparison.html").read_text()

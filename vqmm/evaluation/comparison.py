@@ -20,7 +20,7 @@ FIGURES = {
     "k-means code distance, audio to image": "retrieval.audio_to_image.kmeans.code_distance.map",
     "k-means code distance, image to audio": "retrieval.image_to_audio.kmeans.code_distance.map",
     "pair agreement": "codebook.pair_agreement",
-    "pair information, bits a slot": "codebook.pair_information.per_slot",
+    "pair information, bits a slot": "codebook.pair_information.per_slot_bits",
     "shared codes": "codebook.codes",
     "usage, shared": "codebook.ranges.shared.usage",
     "usage, image": "codebook.ranges.image.usage",
