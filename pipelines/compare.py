@@ -93,10 +93,12 @@ def _train_and_judge(config: Path, data: Path, folder: Path, sets: list[str], qu
     if (folder / "evaluation.json").exists():
         return
     words = [word for pair in sets for word in ("--set", pair)]
+    trained = (folder / "model.keras").exists()
     peak = _verb(quiet, "train", "--config", config, "--data", data, "--run", folder, *words)
-    from vqmm.atomic import write_atomic
+    if not trained:  # else the verb had nothing to do, and its memory tells nothing
+        from vqmm.atomic import write_atomic
 
-    write_atomic(folder / "peak.json", json.dumps({"mebibytes": peak}) + "\n")
+        write_atomic(folder / "peak.json", json.dumps({"mebibytes": peak}) + "\n")
     _verb(quiet, "evaluate", "--run", folder, "--data", data)
 
 

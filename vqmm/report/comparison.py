@@ -36,6 +36,7 @@ def render_comparison(rows: Sequence[Mapping[str, Any]], seeds: int, quality: fl
     environment.filters["figure"] = _figure
     names = list(dict.fromkeys(name for row in rows for name in row["figures"]))
     return environment.get_template("comparison.html").render(
+        title="One config" if len(rows) == 1 else f"{len(rows)} configs compared",
         rows=rows,
         names=names,
         seeds=seeds,
@@ -60,7 +61,7 @@ def _bars(rows: Sequence[Mapping[str, Any]]) -> str:
                         spread.mean, place + offset, "o", color=colour, ms=5, label=label if not place else ""
                     )
         axes.set_yticks(range(len(rows)), [row["what"] for row in rows])
-        axes.invert_yaxis()
+        axes.set_ylim(len(rows) - 0.4, -0.6)  # the first on top
         axes.set_xlabel("mAP by code distance, test split")
         axes.legend(loc="lower left", ncols=2, bbox_to_anchor=(0, 1.0))
     return page.uri
