@@ -1,6 +1,7 @@
 """compare: configs beside each other, through the command line."""
 
 import json
+import shutil
 
 import pytest
 
@@ -20,26 +21,32 @@ def configs(tiny_config, tmp_path_factory):
     return folder
 
 
-def test_trains_judges_and_sets_side_by_side_then_takes_what_is_there(configs, tiny_data, tmp_path, verb):
-    words = ["--ablations", configs, "--data", tiny_data.folder, "--out", tmp_path, "--quality", 0.01]
-    done = verb("compare", *words, "--json")
+def test_trains_and_judges_then_takes_what_is_there(configs, tiny_data, tmp_path, verb):
+    common = ["--data", tiny_data.folder, "--out", tmp_path, "--quality", 0.01]
+    done = verb("compare", configs / "agreed.yaml", *common, "--json")
     assert done.status == 0, done
     tree = json.loads(done.out)
     assert tree == json.loads((tmp_path / "comparison.json").read_text())
-    assert [row["what"] for row in tree["rows"]] == ["agreed", "plain"]
-    for row in tree["rows"]:
-        own = json.loads((tmp_path / row["what"] / "seed0" / "evaluation.json").read_text())
-        found = row["figures"]["code distance, audio to image"]["mean"]
-        assert found == own["retrieval"]["audio_to_image"]["code_distance"]["map"]["value"]
-        assert set(FIGURES) <= set(row["figures"])
-        assert row["figures"]["peak memory, MiB"]["low"] > 100
-        assert row["figures"]["seconds to quality"]["mean"] > 0
-    page = (tmp_path / "comparison.html").read_text()
-    assert "agreed" in page and page.count("data:image/svg+xml") == 2
+    (row,) = tree["rows"]
+    own = json.loads((tmp_path / "agreed" / "seed0" / "evaluation.json").read_text())
+    found = row["figures"]["code distance, audio to image"]["mean"]
+    assert (
+        row["what"] == "agreed"
+        and found == own["retrieval"]["audio_to_image"]["code_distance"]["map"]["value"]
+    )
+    assert set(FIGURES) <= set(row["figures"])
+    assert row["figures"]["peak memory, MiB"]["low"] > 100
+    assert row["figures"]["seconds to quality"]["mean"] > 0
+
+    shutil.copytree(tmp_path / "agreed", tmp_path / "plain")  # as if it had been trained before
     times = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("evaluation.json")}
-    again = verb("compare", *words)
-    assert again.status == 0 and "pair agreement" in again.out
+    both = verb("compare", "--ablations", configs, *common)
+    assert both.status == 0 and "agreed" in both.out and "plain" in both.out and "pair agreement" in both.out
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("evaluation.json")} == times
+    tree = json.loads((tmp_path / "comparison.json").read_text())
+    assert [row["what"] for row in tree["rows"]] == ["agreed", "plain"]
+    page = (tmp_path / "comparison.html").read_text()
+    assert "2 configs compared" in page and page.count("data:image/svg+xml") == 2
 
 
 def test_refusals_come_before_any_training(configs, tiny_data, tmp_path, verb):
