@@ -30,7 +30,7 @@ demo: $(STAMP)  ## prepare, train, evaluate, index and query spoken and written 
 	PYTHON=$(BIN)/python DATA=$(DATA) RUN=$(RUN) CONFIG=$(CONFIG) SET="$(SET)" sh pipelines/demo.sh
 
 test: $(STAMP)  ## all tests
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 lint: $(STAMP)  ## ruff and mypy
 	$(BIN)/ruff check .
