@@ -61,11 +61,16 @@ def main(args: argparse.Namespace) -> None:
         peers = {name: measured(name, args.peers) for name in PEERS if args.peers}
         floor = measured("floor", sys.executable)
         again = measured("ours", sys.executable)
+        label = f"{tokens} x {dim} x {codes}"
+        failed = [found["failed"] for found in (first, floor, again) if "failed" in found]
+        if failed:
+            page.add_row(label, "ours", failed[0], "", "", "")
+            rows.append({"what": "nearest, ema", "size": what, "failed": failed[0], "peers": peers})
+            continue
         ours = {
             "milliseconds": min(first["milliseconds"], again["milliseconds"]),
             "mebibytes": min(first["mebibytes"], again["mebibytes"]),
         }
-        label = f"{tokens} x {dim} x {codes}"
         page.add_row(label, "ours", f"{ours['milliseconds']:.1f}", f"{ours['mebibytes']:.0f}", "", "")
         row: dict[str, Any] = {
             "what": "nearest, ema",

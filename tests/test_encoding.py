@@ -5,7 +5,7 @@ import tensorflow as tf
 from PIL import Image
 
 from vqmm.data.file_records import file_records
-from vqmm.encoding import encode_batches, encode_records, encode_split, tokens_of
+from vqmm.encoding import Encoded, encode_batches, encode_records, encode_split, tokens_of, vectors_of_codes
 from vqmm.errors import UserError
 from vqmm.models import build_model
 
@@ -96,3 +96,19 @@ def test_tokens_know_shapes_rates_and_lengths(model, tiny_config, tiny_data, tmp
     np.testing.assert_array_equal(
         tokens_of(model, tiny_config, encoded, split).labels, [0, 1, 2, 3, 0, 1, 2, 3]
     )
+
+
+def test_each_code_has_the_latent_it_was_chosen_for():
+    whole = np.arange(2 * 3 * 4, dtype="float32").reshape(2, 3, 4)
+
+    def latents(codes, dim):
+        empty = np.zeros(2, "int32")
+        items = Encoded("audio", empty, empty, empty, whole, np.zeros((2, codes), "int32"), None)
+        return vectors_of_codes(items, dim)
+
+    np.testing.assert_array_equal(latents(3, 4), whole)
+    grouped, residual = latents(6, 2), latents(6, 4)
+    np.testing.assert_array_equal(grouped[:, 2], whole[:, 1, :2])
+    np.testing.assert_array_equal(grouped[:, 3], whole[:, 1, 2:])
+    np.testing.assert_array_equal(residual[:, 2], whole[:, 1])
+    np.testing.assert_array_equal(residual[:, 3], whole[:, 1])

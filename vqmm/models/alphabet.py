@@ -15,7 +15,8 @@ def without_idle_codes(model: VQVAE) -> VQVAE:
 
     With the agreement loss, codes that a pair cannot agree on die out; what is left is
     the size that the data asked for. A latent whose code is dropped takes the nearest
-    one left.
+    one left. Counts are moving averages: a run that ends within about three times
+    1 / (1 - decay) steps of the start of its codes keeps them all.
 
     Returns:
         A new model, or `model` itself where no code is idle or the shared codes are no

@@ -110,6 +110,11 @@ class Quantizer(keras.layers.Layer):
             if isinstance(part, Quantizer):
                 part.started.assign(float(on))
 
+    def part(self, range: str | None) -> Quantizer:
+        """The quantizer that a range's codes come from; here this one."""
+        self.range_of(range)
+        return self
+
     def range_of(self, name: str | None) -> tuple[int, int]:
         """First code of a range and the code after its last; None is the whole vocabulary."""
         if name is None:

@@ -6,9 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import jinja2
-
 from vqmm.evaluation.comparison import Spread
+from vqmm.report.templates import template
 from vqmm.report.theme import AUDIO, IMAGE, MUTED, WIDTH, plot
 
 QUALITY = {
@@ -26,16 +25,8 @@ def render_comparison(rows: Sequence[Mapping[str, Any]], seeds: int, quality: fl
         seeds: number of seeds behind each mean.
         quality: mean average precision that `seconds to quality` tells of.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("vqmm.report", "."),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["figure"] = _figure
     names = list(dict.fromkeys(name for row in rows for name in row["figures"]))
-    return environment.get_template("comparison.html").render(
+    return template("comparison.html", figure=_figure).render(
         title="One config" if len(rows) == 1 else f"{len(rows)} configs compared",
         rows=rows,
         names=names,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import jinja2
 import keras
 import numpy as np
 import tensorflow as tf
@@ -21,6 +20,7 @@ from vqmm.report.confusion_plot import confusion_plot
 from vqmm.report.curves_plot import curves_plot
 from vqmm.report.examples import draw_rows, retrieval_examples
 from vqmm.report.retrieval_plot import retrieval_plot
+from vqmm.report.templates import template
 
 TOP = {"image": 6, "audio": 5}  # items shown for a query, by modality of the gallery
 MOST_LABELS = 40  # confusion maps with more labels are not legible
@@ -43,15 +43,7 @@ def render_report(
         config: of the run.
         log: lines of `metrics.jsonl`.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("vqmm.report", "."),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(number=_number, interval=_interval, duration=_duration)
-    return environment.get_template("report.html").render(
+    return template("report.html", number=_number, interval=_interval, duration=_duration).render(
         figures=figures,
         config=config,
         settings=yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False),

@@ -13,7 +13,6 @@ from vqmm.data.shards import Modality
 from vqmm.encoding import Encoded, codebook_fingerprint, encode_records, vectors_of_codes
 from vqmm.errors import UserError
 from vqmm.models import VQVAE
-from vqmm.quantizers import JointQuantizer
 from vqmm.retrieval.faiss_index import FaissIndex
 from vqmm.retrieval.protocol import Index
 
@@ -87,9 +86,7 @@ def query_values(
 
 
 def _codes_of_an_item(model: VQVAE, config: Config) -> int:
-    quantizer = model.quantizer
-    part = quantizer.part("shared") if isinstance(quantizer, JointQuantizer) else quantizer
-    return config.model.slots * part.codes_per_token
+    return config.model.slots * model.quantizer.part("shared").codes_per_token
 
 
 def _directions(model: VQVAE) -> npt.NDArray[Any]:
