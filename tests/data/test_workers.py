@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
+import multiprocessing
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -54,16 +56,17 @@ def test_sound_is_stored_as_flac_of_16_bits_and_states_its_length(tmp_path: Path
     assert info.frames == encoded.length == 4_000
 
 
-def test_a_worker_that_dies_names_the_files_in_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_that_dies_names_the_files_in_work(tmp_path: Path) -> None:
     files = _files(tmp_path, 40)
-    results = encode_files(files, DATA, 2)
-    next(results)
-    import multiprocessing
 
-    for child in multiprocessing.active_children():
-        os.kill(child.pid or 0, signal.SIGKILL)
+    def and_the_workers_die_meanwhile() -> Iterator[tuple[Path, str]]:
+        yield from files
+        for child in multiprocessing.active_children():
+            os.kill(child.pid or 0, signal.SIGKILL)
+        yield from files * 10  # work that nobody is left to do, however fast the first files were done
+
     with pytest.raises(UserError, match=r"a decoding process died.*\.png.*--workers 1"):
-        list(results)
+        list(encode_files(and_the_workers_die_meanwhile(), DATA, 2))
 
 
 def test_workers_end_when_their_parent_is_killed(tmp_path: Path) -> None:
