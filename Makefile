@@ -47,6 +47,7 @@ bench: $(STAMP)  ## what the demo's model carries over to other voices, pens and
 bench-quantizers: $(STAMP)  ## quantizers beside their peers: time and memory
 	test -x .venv-peers/bin/python || $(PYTHON) -m venv .venv-peers
 	.venv-peers/bin/python -m pip install --quiet -e ".[bench]"
+	.venv-peers/bin/python -m pip install --quiet --no-deps descript-audio-codec==1.0.0  # its pins exclude TensorFlow
 	$(BIN)/python -m benchmarks.quantizers --peers .venv-peers/bin/python --json runs/quantizers.json
 
 pins:  ## resolve requirements.txt anew from pyproject.toml

@@ -27,7 +27,7 @@ from pipelines.cli import run
 WORKER = Path(__file__).with_name("quantizer_worker.py")
 SIZES = {"tokens": (4096, 65_536), "dim": (8, 64, 256), "codes": (1024, 8192, 65_536)}
 QUICK = {"tokens": (4096,), "dim": (8, 64), "codes": (1024, 8192)}
-PEERS = ("vector-quantize-pytorch", "sonnet")
+PEERS = ("vector-quantize-pytorch", "sonnet", "dac")
 LIMIT = 600  # seconds that one process may take
 
 
