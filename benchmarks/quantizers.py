@@ -66,6 +66,7 @@ def main(args: argparse.Namespace) -> None:
         if failed:
             page.add_row(label, "ours", failed[0], "", "", "")
             rows.append({"what": "nearest, ema", "size": what, "failed": failed[0], "peers": peers})
+            print(json.dumps(rows[-1]), flush=True)
             continue
         ours = {
             "milliseconds": min(first["milliseconds"], again["milliseconds"]),
