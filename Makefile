@@ -12,7 +12,7 @@ SET ?=
 TUXPAINT ?= $(wildcard data/tuxpaint/source/stamps)
 JOBS ?= 2
 
-.PHONY: help install demo test lint bench bench-quantizers seeds pins clean
+.PHONY: help install demo test lint bench bench-quantizers seeds ablations pins clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/'
@@ -40,6 +40,10 @@ lint: $(STAMP)  ## ruff and mypy
 seeds: $(STAMP)  ## the demo's figures over three seeds
 	$(BIN)/python -m pipelines.prepare --source digits --config $(CONFIG) --out $(DATA)
 	$(BIN)/python -m pipelines.compare $(CONFIG) --data $(DATA) --out runs/seeds --seeds 3
+
+ablations: $(STAMP)  ## the recipes of the field beside the default, over three seeds: hours
+	$(BIN)/python -m pipelines.prepare --source digits --config $(CONFIG) --out $(DATA)
+	$(BIN)/python -m pipelines.compare --ablations configs/ablations --data $(DATA) --out runs/ablations --seeds 3
 
 bench: $(STAMP)  ## what the demo's model carries over to other voices, pens and framings
 	$(BIN)/python -m benchmarks.transfer --run $(RUN) --data $(DATA) $(if $(TUXPAINT),--tuxpaint $(TUXPAINT))
