@@ -16,27 +16,30 @@ def draw(seed, *shape):
 @given(
     seed=st.integers(0, 999),
     count=st.integers(1, 70),
-    size=st.integers(1, 40),
+    size=st.integers(1, 100),
     dim=st.integers(1, 9),
     block=st.sampled_from([1, 64, 10_000]),
+    group=st.sampled_from([16, 33, 256]),
 )
-def test_finds_what_all_distances_say(seed, count, size, dim, block):
+def test_finds_what_all_distances_say(seed, count, size, dim, block, group):
     x, table = draw(seed, count, dim), draw(seed + 1, size, dim)
     distances = np.square(x[:, None].astype("float64") - table[None]).sum(-1)
-    kept, search.BLOCK_SCORES = search.BLOCK_SCORES, block
+    kept = search.BLOCK_SCORES, search.GROUP
+    search.BLOCK_SCORES, search.GROUP = block, group
     try:
         found = np.array(nearest_rows(x, table))
     finally:
-        search.BLOCK_SCORES = kept
+        search.BLOCK_SCORES, search.GROUP = kept
     assert found.dtype == np.int32
     np.testing.assert_allclose(distances[np.arange(count), found], distances.min(1), rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("block", [8, 10_000])
-def test_the_first_of_equal_rows(block, monkeypatch):
+@pytest.mark.parametrize(("block", "group"), [(8, 256), (10_000, 256), (10_000, 16)])
+def test_the_first_of_equal_rows(block, group, monkeypatch):
     monkeypatch.setattr(search, "BLOCK_SCORES", block)
-    table = np.repeat(draw(3, 4, 5), 2, axis=0)
-    np.testing.assert_array_equal(nearest_rows(table, table), [0, 0, 2, 2, 4, 4, 6, 6])
+    monkeypatch.setattr(search, "GROUP", group)
+    table = np.repeat(draw(3, 16, 5), 3, axis=0)  # 48 rows: with groups of 16, equals lie in two
+    np.testing.assert_array_equal(nearest_rows(table, table), np.repeat(3 * np.arange(16), 3))
 
 
 def test_batches_whose_size_is_known_at_the_call_alone(monkeypatch):
