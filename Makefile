@@ -12,7 +12,7 @@ SET ?=
 TUXPAINT ?= $(wildcard data/tuxpaint/source/stamps)
 JOBS ?= 2
 
-.PHONY: help install demo test lint bench bench-quantizers seeds ablations pins clean
+.PHONY: help install demo test lint bench bench-quantizers seeds ablations compare pins clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/'
@@ -44,6 +44,10 @@ seeds: $(STAMP)  ## the demo's figures over three seeds
 ablations: $(STAMP)  ## the recipes of the field beside the default, over three seeds: hours
 	$(BIN)/python -m pipelines.prepare --source digits --config $(CONFIG) --out $(DATA)
 	$(BIN)/python -m pipelines.compare --ablations configs/ablations --data $(DATA) --out runs/ablations --seeds 3
+
+compare: $(STAMP)  ## VAE, VQ-VAE with a table and with a uniform grid, and VQGAN on the digits
+	$(BIN)/python -m pipelines.prepare --source digits --config $(CONFIG) --out $(DATA)
+	$(BIN)/python -m pipelines.compare configs/comparison/*.yaml --data $(DATA) --out runs/comparison
 
 bench: $(STAMP)  ## what the demo's model carries over to other voices, pens and framings
 	$(BIN)/python -m benchmarks.transfer --run $(RUN) --data $(DATA) $(if $(TUXPAINT),--tuxpaint $(TUXPAINT))

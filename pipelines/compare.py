@@ -58,8 +58,17 @@ def main(args: argparse.Namespace) -> None:
             found.append(run_figures(folder, args.quality))
         rows.append({"what": name, "config": str(config), "figures": spreads(found)})
     from vqmm.report.comparison import render_comparison
+    from vqmm.report.gallery import load_gallery
 
-    page = render_comparison(rows, args.seeds, args.quality)
+    shown = [
+        {
+            **row,
+            "gallery": load_gallery(args.out / row["what"] / "seed0" / "report" / "gallery.npz"),
+            "sample_rate": load_config(configs[row["what"]], args.set).data.audio.sample_rate,
+        }
+        for row in rows
+    ]
+    page = render_comparison(shown, args.seeds, args.quality)
     tree = {
         "data": str(args.data),
         "seeds": args.seeds,

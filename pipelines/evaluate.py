@@ -54,9 +54,10 @@ def _show(figures: dict[str, Any], out: Path) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("", "mAP by code distance", "95 %", "chance")
+    scorer = "code_distance" if "codebook" in figures else "continuous"
+    table = Table("", f"mAP, {scorer.replace('_', ' ')}", "95 %", "chance")
     for direction, section in figures["retrieval"].items():
-        found = section["code_distance"]["map"]
+        found = section[scorer]["map"]
         low, high = found["ci95"]
         table.add_row(
             direction.replace("_", " "),
@@ -66,9 +67,8 @@ def _show(figures: dict[str, Any], out: Path) -> None:
         )
     console = Console()
     console.print(table)
-    console.print(
-        f"{out / 'evaluation.json'}\n{out / 'report' / 'index.html'}", highlight=False, soft_wrap=True
-    )
+    page = f"\n{out / 'report' / 'index.html'}" if "codebook" in figures else ""
+    console.print(f"{out / 'evaluation.json'}{page}", highlight=False, soft_wrap=True)
 
 
 if __name__ == "__main__":

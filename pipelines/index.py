@@ -41,7 +41,7 @@ def main(args: argparse.Namespace) -> None:
         raise UserError(f"--out {args.out} is a file; an index is a folder")
     from vqmm.training.run_folder import open_run
 
-    opened = open_run(args.run)
+    opened = open_run(args.run, coded=True)
     # Loaded late, so that a wrong command line is told at once.
     from vqmm.retrieval import FaissIndex
     from vqmm.retrieval.index_folder import generation_of

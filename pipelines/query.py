@@ -60,7 +60,7 @@ def main(args: argparse.Namespace) -> None:
         raise UserError(f"{path}: no such file")
     from vqmm.training.run_folder import open_run
 
-    opened = open_run(args.run)
+    opened = open_run(args.run, coded=True)
     # Loaded late, so that a wrong command line is told at once.
     from vqmm.data.file_records import file_records
     from vqmm.encoding import codebook_fingerprint, encode_records

@@ -64,7 +64,7 @@ def main(args: argparse.Namespace) -> None:
         raise UserError(f"--out {args.out}: rebuilt {to} is written as {suffix}; name the file so")
     from vqmm.training.run_folder import open_run
 
-    opened = open_run(args.run)
+    opened = open_run(args.run, coded=True)
     from vqmm.rebuild import rebuild, write_media
     from vqmm.retrieval.hit_files import safe_name
     from vqmm.tokens import save_tokens

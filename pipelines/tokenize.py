@@ -55,7 +55,7 @@ def main(args: argparse.Namespace) -> None:
         raise UserError(f"two of the files would become {twice}; name one --out ending in .npz for all")
     from vqmm.training.run_folder import open_run
 
-    opened = open_run(args.run)
+    opened = open_run(args.run, coded=True)
     # Loaded late, so that a wrong command line is told at once.
     from vqmm.encoding import encode_records, tokens_of
     from vqmm.tokens import save_tokens

@@ -132,8 +132,17 @@ class Quantizer(Section):
     revive_below: Fraction = 0.03  # share of tokens / codebook size
 
 
+class Discriminator(Section):
+    """Of a vqgan, one for each modality."""
+
+    filters: tuple[int, ...] = (32, 64, 64)  # channels of each convolution; all but the last halve the grid
+    norm: Literal["group", "batch"] = "group"
+    audio_scales: Count = 2  # sizes at which a spectrogram is judged
+    learning_rate: Positive = 5e-4
+
+
 class Model(Section):
-    kind: Literal["vqvae"] = "vqvae"
+    kind: Literal["vqvae", "vqgan", "vae"] = "vqvae"
     layout: Literal["slots", "grid"] = "slots"  # how shared latents are laid out
     slots: Count = 8
     filters: tuple[int, ...] = (32, 64, 96)  # channels after each halving of the grid
@@ -142,7 +151,25 @@ class Model(Section):
     mean_normalised: bool = False  # the audio encoder also sees each mel band without its mean over time
     shared_gradient: Fraction = 0.0  # share of the reconstruction's gradient that reaches shared latents
     log_mel: LogMelSpec = LogMelSpec()
-    quantizer: Quantizer = Quantizer()
+    quantizer: Quantizer = Quantizer()  # a vae takes its dim alone
+    discriminator: Discriminator = Discriminator()
+
+
+class Adversarial(Section):
+    """What a vqgan's discriminators do to its generator."""
+
+    kind: Literal["hinge", "nonsaturating"] = "hinge"
+    weight: NonNegative = 0.8
+    adaptive: bool = True  # scaled to the reconstruction's gradient at the decoder's last kernel
+    most: Positive = 1e4  # largest adaptive weight
+    feature_matching: NonNegative = 0.0
+    lecam: NonNegative = 0.0  # regularisers of the discriminator
+    r1: NonNegative = 0.0
+    hold_above: Fraction = 0.95  # a discriminator with a higher accuracy waits for the generator
+    hold_below: Fraction = 0.5  # one with a lower accuracy is not acted on
+    average: Annotated[float, pydantic.Field(ge=0.0, lt=1.0)] = (
+        0.999  # decay of the decoders' averages; 0 = none
+    )
 
 
 class Loss(Section):
@@ -159,6 +186,12 @@ class Loss(Section):
     spread: Fraction = 0.95  # of agreement: worth of more codes in use; below 1 idle codes die out
     sinkhorn_epsilon: Positive = 0.05
     sinkhorn_rounds: Count = 3
+    perceptual: NonNegative = 1.0  # of a vqgan's pictures
+    features: str = "random"  # where it is measured: random, taught, vgg16, or a Keras model's file
+    multiresolution: NonNegative = 1.0  # of a vqgan's spectrograms
+    adversarial: Adversarial = Adversarial()
+    kl: NonNegative = 0.05  # of a vae: nats per element; 1 is the bound for errors of unit scale
+    free_bits: NonNegative = 0.0  # nats that each latent of a vae may carry without cost
 
 
 class Schedule(Section):
@@ -167,6 +200,10 @@ class Schedule(Section):
     quantize_from: CountOrZero = 300  # latents pass unquantized before this; then k-means start
     align_ramp: CountOrZero = 0  # code_matching and cross_commitment grow over this many steps
     kmeans_batches: Count = 8
+    discriminator_from: CountOrZero = 0  # a vqgan's discriminators learn from here,
+    adversarial_from: CountOrZero = 500  # act on the generator from here,
+    adversarial_ramp: CountOrZero = 200  # and reach their full weight over so many steps
+    kl_ramp: CountOrZero = 500  # a vae's KL term grows over so many steps
 
 
 class Train(Section):
@@ -195,6 +232,7 @@ class Evaluate(Section):
     bootstrap: Count = 1000  # resamples behind each 95 % interval
     max_items: Count = 2000  # per modality in retrieval; a seeded sample of larger splits
     examples: Count = 8
+    generated: CountOrZero = 500  # items drawn to be judged; 0 = neither these nor distances in features
 
 
 class Config(Section):

@@ -18,7 +18,7 @@ from vqmm.data.readers import audio_reader, image_reader
 from vqmm.data.records import Dataset, Records
 from vqmm.data.shards import Modality
 from vqmm.errors import UserError
-from vqmm.models import VQVAE
+from vqmm.models import VQVAE, Codes
 from vqmm.tokens import TokenFile, fingerprint
 
 KINDS: dict[Modality, str] = {"audio": "recordings", "image": "pictures"}
@@ -33,7 +33,7 @@ class Encoded(NamedTuple):
         labels: i32[n], -1 where unknown.
         items: i64[n]; a recording and a picture of the same item are a pair.
         embeddings: f32[n, T, dim], continuous shared latents, unit length per token.
-        shared: i32[n, T], global rows of the joint codebook.
+        shared: i32[n, T], global rows of the joint codebook; None for a model without codes.
         private: i32[n, P], the same, or None where the model has no private codes.
     """
 
@@ -42,7 +42,7 @@ class Encoded(NamedTuple):
     labels: npt.NDArray[np.int32]
     items: npt.NDArray[np.int64]
     embeddings: npt.NDArray[np.float32]
-    shared: npt.NDArray[np.int32]
+    shared: Any
     private: npt.NDArray[np.int32] | None
 
 
@@ -89,12 +89,12 @@ def encode_records(
 
 
 def encode_batches(
-    model: VQVAE, batches: Iterable[Mapping[str, Any]], modality: Modality, origin: str = "the data"
+    model: Any, batches: Iterable[Mapping[str, Any]], modality: Modality, origin: str = "the data"
 ) -> Encoded:
     """Encodes batches of one modality.
 
     Args:
-        model: that encodes.
+        model: that encodes, with codes or without.
         batches: dicts with `modality` (f32[B, samples] or f32[B, H, W, C]) and `id`;
             `label` and `item` where known. The last may be shorter.
         modality: `"audio"` or `"image"`.
@@ -105,7 +105,8 @@ def encode_batches(
     """
 
     def traced(items: Any) -> Any:
-        codes = model.encode(**{modality: items})
+        found = model.encode(**{modality: items})
+        codes = found if isinstance(found, Codes) else Codes(None)
         return model.embed(**{modality: items}), codes.shared, codes.private
 
     items = tf.TensorSpec((None, *model.input_shapes[modality]), tf.float32)
@@ -121,7 +122,7 @@ def encode_batches(
                 np.asarray(batch.get("label", unknown), np.int32),
                 np.asarray(batch.get("item", unknown), np.int64),
                 values.numpy(),
-                codes.numpy(),
+                None if codes is None else codes.numpy(),
                 None if own is None else own.numpy(),
             )
         )
@@ -131,8 +132,8 @@ def encode_batches(
         )
     ids, labels, items, embedded, shared, private = (list(part) for part in zip(*columns, strict=True))
     join = np.concatenate
-    whole = None if private[0] is None else join(private)
-    return Encoded(modality, join(ids), join(labels), join(items), join(embedded), join(shared), whole)
+    chosen = (None if part[0] is None else join(part) for part in (shared, private))
+    return Encoded(modality, join(ids), join(labels), join(items), join(embedded), *chosen)
 
 
 def tokens_of(model: VQVAE, config: Config, encoded: Encoded, records: Records) -> TokenFile:

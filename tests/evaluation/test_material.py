@@ -36,7 +36,7 @@ def test_a_whole_split(model, tiny_config, tiny_data):
         np.testing.assert_array_equal(side.encoded.shared, expected.shared)
         assert side.encoded.ids.tolist() == expected.ids.tolist()
         assert len(side.inputs) == side.total == 8
-        assert len(getattr(found, f"train_{modality}").ids) == 24
+        assert len(getattr(found, f"train_{modality}").encoded.ids) == 24
         again = model.encode(**{modality: side.inputs})  # inputs and codes are of the same items
         np.testing.assert_array_equal(np.asarray(again.shared), side.encoded.shared)
     assert found.pair_by == "label" and found.labels == ("0", "1", "2", "3")
@@ -50,7 +50,7 @@ def test_a_sample_is_seeded(model, tiny_config, tiny_data):
     whole = encode_split(model, tiny_data, tiny_config, "test", "image")
     rows = sampled_rows(8, 5, few.seed)
     assert found.image.encoded.ids.tolist() == whole.ids[rows].tolist()
-    assert len(found.image.inputs) == 5 and found.image.total == 8 and len(found.train_audio.ids) == 5
+    assert len(found.image.inputs) == 5 and found.image.total == 8 and len(found.train_audio.encoded.ids) == 5
 
 
 def test_rows_across_batches():

@@ -3,7 +3,15 @@ import pytest
 import tensorflow as tf
 from scipy.ndimage import gaussian_filter
 
-from vqmm.metrics import log_mel_l1, mean_squared_error, psnr, ssim
+from vqmm.metrics import (
+    log_mel_l1,
+    logistic_cross_entropy,
+    mean_squared_error,
+    multiscale_ssim,
+    psnr,
+    si_sdr,
+    ssim,
+)
 
 RNG = np.random.default_rng(0)
 A = gaussian_filter(RNG.random((3, 24, 20, 1)), (0, 2, 2, 0)).astype("float32")
@@ -48,3 +56,46 @@ def test_log_mel_l1_is_per_item():
     a = np.zeros((2, 4, 3, 1), "float32")
     b = a + np.array([0.5, -2.0], "float32")[:, None, None, None]
     np.testing.assert_allclose(log_mel_l1(a, b), [0.5, 2.0])
+
+
+def test_multiscale_ssim_is_the_weighted_product_over_the_scales_that_fit():
+    """From one halving on by hand: contrast and structure of the finest, whole SSIM of the coarser one."""
+
+    def parts(x, y):
+        def smooth(z):
+            return gaussian_filter(z, 1.5, truncate=5 / 1.5)[5:-5, 5:-5]
+
+        a, b = smooth(x), smooth(y)
+        spread = 2 * (smooth(x * y) - a * b) + 0.03**2
+        structure = spread / (smooth(x * x) - a * a + smooth(y * y) - b * b + 0.03**2)
+        light = (2 * a * b + 0.01**2) / (a * a + b * b + 0.01**2)
+        return (light * structure).mean(), structure.mean()
+
+    x, y = (
+        A[0, :, :, 0].repeat(2, 0).repeat(2, 1)[:40, :28],
+        B[0, :, :, 0].repeat(2, 0).repeat(2, 1)[:40, :28],
+    )
+    halved = [z.reshape(20, 2, 14, 2).mean((1, 3)) for z in (x, y)]
+    weights = np.array([0.0448, 0.2856]) / (0.0448 + 0.2856)
+    wanted = parts(x, y)[1] ** weights[0] * parts(*halved)[0] ** weights[1]
+    found = multiscale_ssim(x[None, :, :, None], y[None, :, :, None])
+    np.testing.assert_allclose(found, wanted, rtol=1e-3)
+    np.testing.assert_allclose(multiscale_ssim(A, A), 1.0, rtol=1e-5)
+
+
+def test_si_sdr_of_known_noise_whatever_the_scale():
+    t = np.arange(4000) / 4000
+    signal, noise = np.sin(2 * np.pi * 50 * t)[None], np.cos(2 * np.pi * 170 * t)[None]
+    np.testing.assert_allclose(si_sdr(signal, 3.0 * (signal + 0.1 * noise)), 20.0, atol=1e-6)
+    assert si_sdr(signal, noise)[0] < -100
+    assert np.isnan(si_sdr(0 * signal, signal)[0])
+
+
+def test_cross_entropy_is_the_log_of_probabilities_that_sum_to_one():
+    levels = np.arange(256) / 255.0
+    original, rebuilt = levels.reshape(256, 1, 1, 1), np.full((256, 1, 1, 1), 0.4)
+    bits = logistic_cross_entropy(original, rebuilt, 0.05)
+    assert np.exp2(-bits).sum() == pytest.approx(1.0)
+    assert bits.argmin() == round(0.4 * 255)
+    sharp = logistic_cross_entropy(original, original, 1e-4)
+    np.testing.assert_allclose(sharp, 0.0, atol=1e-6)

@@ -90,16 +90,16 @@ def test_saved_and_loaded_in_safe_mode_it_gives_the_same(tmp_path):
 
 
 @pytest.mark.parametrize("layout", ["slots", "grid"])
-def test_fit_learns_with_every_alignment_term(layout):
+def test_it_learns_with_every_alignment_term(layout):
     slots_only = {"swapped": 0, "agreement": 0, "cross_commitment": 0, "paired_ema": 0}
     loss = ALL if layout == "slots" else {**ALL, **slots_only}
     model = compiled(loss=loss, model=averaged(layout=layout))
-    data = tf.data.Dataset.from_tensors(batch()).repeat(25)
-    history = model.fit(data, epochs=2, shuffle=False, verbose=0).history
-    assert history["loss"][1] < history["loss"][0]
+    steps = [model.train_step(batch()) for _ in range(12)]
+    losses = [float(step["loss"]) for step in steps]
+    assert np.mean(losses[-3:]) < np.mean(losses[:3])
     for name, weight in loss.items():
         if name != "paired_ema":
-            assert (name in history) == bool(weight)
+            assert (name in steps[0]) == bool(weight)
 
 
 def test_a_missing_modality_changes_nothing_in_the_loss():

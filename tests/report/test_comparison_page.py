@@ -1,7 +1,10 @@
 import math
 
+import numpy as np
+
 from vqmm.evaluation.comparison import Spread
 from vqmm.report.comparison import render_comparison
+from vqmm.report.gallery import Gallery, load_gallery, save_gallery
 
 BOTH = ("code distance, audio to image", "code distance, image to audio")
 
@@ -30,3 +33,17 @@ def test_one_seed_has_no_range_and_its_page_warns():
     page = render_comparison([row("alone")], 1, 0.9)
     assert "<title>One config</title>" in page and "differences of a few thousandths mean nothing" in page
     assert page.count("<td>0.9</td>") == 2
+
+
+def test_items_are_shown_beside_the_originals_and_a_gallery_reads_back(tmp_path):
+    rng = np.random.default_rng(0)
+    shapes = [(8, 6, 6, 1)] * 3 + [(3, 5, 4, 1)] * 3 + [(3, 100)] * 3
+    gallery = Gallery(*(rng.uniform(size=shape).astype("float32") for shape in shapes))
+    save_gallery(gallery, tmp_path / "gallery.npz")
+    again = load_gallery(tmp_path / "gallery.npz")
+    for one, other in zip(gallery, again, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-3)
+    assert load_gallery(tmp_path / "absent.npz") is None
+    page = render_comparison([{**row("plain"), "gallery": again, "sample_rate": 2000}, row("bare")], 1, 0.9)
+    assert page.count('class="pixels"') == 3 * 8 and page.count("<audio") == 3 * 3
+    assert page.index("<h3>original</h3>") < page.index("<h3>plain</h3>") and "<h3>bare</h3>" not in page

@@ -40,7 +40,7 @@ def state(model, optimizer):
 
 
 def opened(tmp_path, model, optimizer, keep=2):
-    return Checkpoints(tmp_path / "last", tmp_path / "best", model, optimizer, keep)
+    return Checkpoints(tmp_path / "last", tmp_path / "best", model, [optimizer], keep)
 
 
 def test_restores_every_variable(tmp_path):

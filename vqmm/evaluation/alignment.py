@@ -24,6 +24,7 @@ from vqmm.metrics import (
     pooled,
 )
 
+DIRECTIONS = {"audio_to_image": (0, 1), "image_to_audio": (1, 0)}
 KMEANS_TOKENS = 20_000  # most grid tokens that k-means is fitted to
 
 SCORERS = {
@@ -145,20 +146,14 @@ def retrieval_section(
     Raises:
         UserError: when no recording has a picture that belongs to it.
     """
-    keep = (wanted.audio >= 0, wanted.image >= 0)
-    groups = (wanted.audio[keep[0]], wanted.image[keep[1]])
-    if not np.intersect1d(*groups).size:
-        raise UserError(
-            f"no recording and picture here have the same {wanted.kind}, so that none can be found; "
-            "give the manifest's rows labels, or both files in one row"
-        )
+    keep, groups = _judgeable(wanted)
     sides = [
         coded(side.encoded, table, start).rows(kept)
         for side, kept in zip((material.audio, material.image), keep, strict=True)
     ]
     baseline = _kmeans(material, sides, _alphabet(sides, len(table), layout), layout, seed)
     section: dict[str, Any] = {}
-    for direction, (query, gallery) in {"audio_to_image": (0, 1), "image_to_audio": (1, 0)}.items():
+    for direction, (query, gallery) in DIRECTIONS.items():
         asked, answers = groups[query], groups[gallery]
         scorers = make_scorers(sides[query], sides[gallery], table, layout)
         section[direction] = _judged(scorers, asked, answers, resamples, seed)
@@ -169,6 +164,30 @@ def retrieval_section(
     return section
 
 
+def continuous_section(material: Material, wanted: Relevance, resamples: int, seed: int) -> dict[str, Any]:
+    """`retrieval` of `evaluation.json` for a model without codes: by continuous vectors alone.
+
+    Arguments and errors as for `retrieval_section`.
+    """
+    keep, groups = _judgeable(wanted)
+    vectors = [
+        side.encoded.embeddings[kept]
+        for side, kept in zip((material.audio, material.image), keep, strict=True)
+    ]
+    if vectors[0].shape[1] != vectors[1].shape[1]:
+        vectors = [pooled(x) for x in vectors]
+    return {
+        direction: _judged(
+            {"continuous": cosine_scorer(vectors[query], vectors[gallery])},
+            groups[query],
+            groups[gallery],
+            resamples,
+            seed,
+        )
+        for direction, (query, gallery) in DIRECTIONS.items()
+    }
+
+
 def transfer_section(
     material: Material, size: int, start: int, layout: str, resamples: int, seed: int
 ) -> dict[str, Any] | None:
@@ -176,7 +195,8 @@ def transfer_section(
 
     It is trained on the training split and tested on the split that is judged.
     """
-    train = {"audio": material.train_audio, "image": material.train_image}
+    taught_on = {"audio": material.train_audio, "image": material.train_image}
+    train = {name: side and side.encoded for name, side in taught_on.items()}
     test = {"audio": material.audio.encoded, "image": material.image.encoded}
     section = {}
     for source, target in (("audio", "image"), ("image", "audio")):
@@ -189,6 +209,18 @@ def transfer_section(
             name: figure.to_json() for name, figure in found._asdict().items()
         }
     return section
+
+
+def _judgeable(wanted: Relevance) -> tuple[tuple[np.ndarray, ...], tuple[np.ndarray, ...]]:
+    """Which items can be judged, and their groups; recordings first."""
+    keep = (wanted.audio >= 0, wanted.image >= 0)
+    groups = (wanted.audio[keep[0]], wanted.image[keep[1]])
+    if not np.intersect1d(*groups).size:
+        raise UserError(
+            f"no recording and picture here have the same {wanted.kind}, so that none can be found; "
+            "give the manifest's rows labels, or both files in one row"
+        )
+    return keep, groups
 
 
 def _judged(
@@ -220,7 +252,7 @@ def _alphabet(sides: list[Coded], size: int, layout: str) -> int:
 def _kmeans(material: Material, sides: list[Coded], size: int, layout: str, seed: int) -> _Baseline | None:
     if material.train_audio is None or material.train_image is None:
         return None
-    latents = [material.train_audio.embeddings, material.train_image.embeddings]
+    latents = [material.train_audio.encoded.embeddings, material.train_image.encoded.embeddings]
     if layout == "slots":
         book = fit_kmeans_codes(np.concatenate(latents), size, seed)
         codes = [book.encode(side.vectors) for side in sides]

@@ -8,8 +8,15 @@ from typing import Any
 
 from vqmm.metrics import Figure
 
+NOUNS = {"audio": "recording", "image": "picture"}
 
-def cost_section(log: Sequence[Mapping[str, Any]], slots: int, codes: int) -> dict[str, Any]:
+
+def cost_section(
+    log: Sequence[Mapping[str, Any]],
+    slots: int,
+    codes: int | None,
+    private: Mapping[str, float] | None = None,
+) -> dict[str, Any]:
     """`cost` of `evaluation.json`.
 
     Nothing here is sampled, so that no figure has an interval. Times are left out
@@ -18,12 +25,17 @@ def cost_section(log: Sequence[Mapping[str, Any]], slots: int, codes: int) -> di
     Args:
         log: lines of the run's `metrics.jsonl`.
         slots: shared codes of an item.
-        codes: size of the shared range.
+        codes: size of the shared range; None for a model without codes.
+        private: bits of an item's private codes by modality; with the shared ones they are
+            `bits_per_recording` and `bits_per_picture`.
     """
-    section = {
-        "bytes_per_item": Figure(float(bytes_per_item(slots, codes)), None, 1).to_json(),
-        "bits_per_item": Figure(slots * math.log2(codes), None, 1).to_json(),
-    }
+    section = {}
+    if codes is not None:
+        bits = slots * math.log2(codes)
+        section["bytes_per_item"] = Figure(float(bytes_per_item(slots, codes)), None, 1).to_json()
+        section["bits_per_item"] = Figure(bits, None, 1).to_json()
+        for name, more in (private or {}).items():
+            section[f"bits_per_{NOUNS[name]}"] = Figure(bits + more, None, 1).to_json()
     if log and log[-1]["seconds"] > 0:
         last = log[-1]
         section["train_seconds"] = Figure(float(last["seconds"]), None, 1).to_json()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,11 +10,23 @@ import numpy as np
 
 from vqmm.config import Config
 from vqmm.data.records import Dataset
-from vqmm.evaluation.alignment import SCORERS, by_item, relevance, retrieval_section, transfer_section
+from vqmm.evaluation.alignment import (
+    SCORERS,
+    Relevance,
+    by_item,
+    continuous_section,
+    relevance,
+    retrieval_section,
+    transfer_section,
+)
 from vqmm.evaluation.codebook import codebook_section
 from vqmm.evaluation.cost import cost_section
+from vqmm.evaluation.extractors import fit_extractors
+from vqmm.evaluation.generation import generation_section
+from vqmm.evaluation.latents import latents_section
 from vqmm.evaluation.material import Material, gather_material, judging_config, spec_differences
 from vqmm.evaluation.reconstruction import reconstruction_section
+from vqmm.models import VQVAE
 
 FORMAT_VERSION = 1
 
@@ -28,7 +41,7 @@ def evaluate(
     """Judges a model on a split: alignment, codebook, reconstruction, cost.
 
     Args:
-        model: a `VQVAE`.
+        model: a `VQVAE`, `VQGAN` or `VAE`.
         dataset: prepared data, not necessarily what the model was trained on.
         config: of the run.
         split: of `dataset`.
@@ -56,9 +69,6 @@ def judge(
 ) -> dict[str, Any]:
     """`evaluate` for a split that has been gathered already."""
     layout, resamples, seed = config.model.layout, config.evaluate.bootstrap, config.seed
-    ranges = dict(model.quantizer.ranges)
-    start, stop = ranges["shared"]
-    table = np.asarray(model.quantizer.table("shared"))
     audio, image = material.audio.encoded, material.image.encoded
     wanted = relevance(audio, image)
     figures: dict[str, Any] = {
@@ -77,19 +87,57 @@ def judge(
         "relevance": wanted.kind,
         "label_supervision": _supervision(dataset, config),
         "scorers": SCORERS[layout],
-        "retrieval": retrieval_section(material, table, start, layout, wanted, resamples, seed),
     }
+    codes = isinstance(model, VQVAE)
+    if codes:
+        figures |= _codes(model, material, config, wanted)
+    else:
+        figures["retrieval"] = continuous_section(material, wanted, resamples, seed)
+        figures["latents"] = latents_section(model, material, resamples, seed)
+    count = config.evaluate.generated
+    extractors = fit_extractors(model, material, seed) if count else {}
+    here = judging_config(dataset, config)
+    figures["reconstruction"] = reconstruction_section(model, material, here, extractors)
+    if extractors:
+        figures["generation"] = generation_section(model, material, extractors, count, resamples, seed)
+    if codes:
+        first, after = model.quantizer.ranges["shared"]
+        slots = audio.shared.shape[1]
+        figures["cost"] = cost_section(log, slots, after - first, _private_bits(model, material))
+    else:
+        figures["cost"] = cost_section(log, 0, None)
+    return figures
+
+
+def _private_bits(model: VQVAE, material: Material) -> dict[str, float]:
+    bits = {}
+    for side in (material.audio.encoded, material.image.encoded):
+        if side.private is None:
+            bits[side.modality] = 0.0
+        else:
+            first, after = model.quantizer.ranges[side.modality]
+            bits[side.modality] = side.private.shape[1] * math.log2(after - first)
+    return bits
+
+
+def _codes(model: VQVAE, material: Material, config: Config, wanted: Relevance) -> dict[str, Any]:
+    """The sections that only a model with codes has."""
+    layout, resamples, seed = config.model.layout, config.evaluate.bootstrap, config.seed
+    ranges = dict(model.quantizer.ranges)
+    start, _ = ranges["shared"]
+    table = np.asarray(model.quantizer.table("shared"))
+
+    def retrieval(wanted: Relevance) -> dict[str, Any]:
+        return retrieval_section(material, table, start, layout, wanted, resamples, seed)
+
+    figures = {"retrieval": retrieval(wanted)}
     if wanted.kind == "label" and _items_say_more(material):
-        figures["retrieval_same_item"] = retrieval_section(
-            material, table, start, layout, by_item(audio, image), resamples, seed
-        )
+        items = by_item(material.audio.encoded, material.image.encoded)
+        figures["retrieval_same_item"] = retrieval(items)
     transfer = transfer_section(material, len(table), start, layout, resamples, seed)
     if transfer is not None:
         figures["transfer"] = transfer
-    figures["codebook"] = codebook_section(material, ranges, layout, resamples, seed)
-    figures["reconstruction"] = reconstruction_section(model, material, judging_config(dataset, config))
-    figures["cost"] = cost_section(log, audio.shared.shape[1], len(table))
-    return figures
+    return {**figures, "codebook": codebook_section(material, ranges, layout, resamples, seed)}
 
 
 def _supervision(dataset: Dataset, config: Config) -> dict[str, Any]:

@@ -38,16 +38,16 @@ class Material(NamedTuple):
 
     Attributes:
         audio, image: its recordings and pictures.
-        train_audio, train_image: encoded training items, for what is fitted
-            (classifier, k-means); None where the data has no training split.
+        train_audio, train_image: training items, for what is fitted (classifier,
+            k-means); None where the data has no training split.
         labels: label names.
         pair_by: `"item"` or `"label"`, what makes a pair in this data.
     """
 
     audio: Side
     image: Side
-    train_audio: Encoded | None
-    train_image: Encoded | None
+    train_audio: Side | None
+    train_image: Side | None
     labels: tuple[str, ...]
     pair_by: str
 
@@ -148,7 +148,5 @@ def _side(model: Any, dataset: Dataset, config: Config, split: str, modality: Mo
     return Side(encoded, np.concatenate(inputs), _total(dataset, split, modality))
 
 
-def _train(model: Any, dataset: Dataset, config: Config, modality: Modality) -> Encoded | None:
-    if not _total(dataset, "train", modality):
-        return None
-    return encode_batches(model, _batches(dataset, config, "train", modality), modality, "split 'train'")
+def _train(model: Any, dataset: Dataset, config: Config, modality: Modality) -> Side | None:
+    return _side(model, dataset, config, "train", modality) if _total(dataset, "train", modality) else None

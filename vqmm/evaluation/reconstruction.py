@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -10,22 +10,36 @@ import tensorflow as tf
 
 from vqmm.audio import log_mel_to_audio
 from vqmm.config import Config
+from vqmm.evaluation.extractors import Extractor, as_seen, scaled
 from vqmm.evaluation.material import Material, Side, sampled_rows
+from vqmm.losses import perceptual_distance
 from vqmm.metrics import (
     bootstrap_figure,
+    frechet_distance,
+    kernel_distance,
     log_mel_l1,
+    logistic_cross_entropy,
     mean_squared_error,
     multiscale_mel_distance,
+    multiscale_ssim,
     psnr,
+    si_sdr,
     ssim,
 )
 from vqmm.models import Codes
 
 WAVEFORMS = 32  # recordings that are turned back into sound to be compared
+SCALES = (0.005, 0.01, 0.02, 0.03, 0.05, 0.08, 0.12, 0.2)  # of the logistic distribution, in picture units
 
 
-def reconstruction_section(model: Any, material: Material, config: Config) -> dict[str, Any]:
-    """`reconstruction` of `evaluation.json`, from all codes of an item.
+def reconstruction_section(
+    model: Any, material: Material, config: Config, extractors: Mapping[str, Extractor] | None = None
+) -> dict[str, Any]:
+    """`reconstruction` of `evaluation.json`, from all codes (or latents) of an item.
+
+    With `extractors`, how far rebuilt items are from the originals in features: `perceptual`
+    item by item, `frechet` and `kernel` as sets. `cross_entropy` is in bits a sample, at the one
+    scale (`cross_entropy_scale`) that fits the split best.
 
     `shared_only` beneath says what the shared codes alone rebuild, where the model
     has private ones. Spectrograms become sound by Griffin-Lim; the multi-scale mel
@@ -47,10 +61,14 @@ def reconstruction_section(model: Any, material: Material, config: Config) -> di
     }
     for modality, (side, measure) in measures.items():
         section[modality] = summed_up(_over_batches(model, side, config, measure, private=True))
-        if side.encoded.private is not None:
+        if model.encoders[modality].private:
             alone = _over_batches(model, side, config, measure, private=False)
             section[modality]["shared_only"] = summed_up(alone)
     section["audio"] |= summed_up(_waveform_measures(model, material.audio, config))
+    section["image"] |= _cross_entropy(model, material.image, config)
+    for modality, extractor in (extractors or {}).items():
+        side = measures[modality][0]
+        section[modality] |= _in_features(model, side, config, extractor)
     return section
 
 
@@ -64,6 +82,9 @@ def rebuild(model: Any, side: Side, rows: Any, private: bool = True) -> np.ndarr
         private: whether private codes are used too, where there are any.
     """
     encoded = side.encoded
+    if encoded.shared is None:
+        found = model.reconstruct(tf.convert_to_tensor(side.inputs[rows]), encoded.modality, private=private)
+        return np.asarray(found, "float32")
     own = encoded.private[rows] if private and encoded.private is not None else None
     codes = Codes(
         tf.convert_to_tensor(encoded.shared[rows]), None if own is None else tf.convert_to_tensor(own)
@@ -90,6 +111,7 @@ def _image_measures(model: Any, original: np.ndarray, rebuilt: np.ndarray) -> di
         "mse": mean_squared_error(original, rebuilt),
         "psnr": psnr(original, rebuilt),
         "ssim": ssim(original, rebuilt),
+        "ms_ssim": multiscale_ssim(original, rebuilt),
     }
 
 
@@ -105,9 +127,42 @@ def _waveform_measures(model: Any, side: Side, config: Config) -> dict[str, np.n
         "vocoder_floor": np.asarray(model.log_mel(original)),
     }
     rate = config.data.audio.sample_rate
+    sounds = {name: waveforms(mels, config) for name, mels in spectrograms.items()}
+    ratio = si_sdr(original, sounds["multiscale_mel"])
     return {
-        name: multiscale_mel_distance(original, waveforms(mels, config), rate)
-        for name, mels in spectrograms.items()
+        **{name: multiscale_mel_distance(original, sound, rate) for name, sound in sounds.items()},
+        "si_sdr": ratio[np.isfinite(ratio)],
+    }
+
+
+def _cross_entropy(model: Any, side: Side, config: Config) -> dict[str, Any]:
+    def bits(scale: float) -> np.ndarray:
+        def measure(model: Any, original: np.ndarray, rebuilt: np.ndarray) -> dict[str, np.ndarray]:
+            return {"bits": logistic_cross_entropy(original, rebuilt, scale)}
+
+        return _over_batches(model, side, config, measure, private=True)["bits"]
+
+    best = min((bits(scale).mean(), scale) for scale in SCALES)[1]
+    figure = bootstrap_figure(bits(best), "mean", config.evaluate.bootstrap, config.seed)
+    return {"cross_entropy": figure.to_json(), "cross_entropy_scale": best}
+
+
+def _in_features(model: Any, side: Side, config: Config, extractor: Extractor) -> dict[str, Any]:
+    real = as_seen(model, side)
+    fake = np.concatenate(
+        [rebuild(model, side, block) for block in _blocks(len(side.inputs), config.evaluate.batch_size)]
+    )
+    fake = scaled(fake) if side.encoded.modality == "audio" else fake
+    sets = extractor.features(real), extractor.features(fake)
+    apart = [
+        np.asarray(perceptual_distance(extractor.maps(real[block]), extractor.maps(fake[block])))
+        for block in _blocks(len(real), config.evaluate.batch_size)
+    ]
+    resamples, seed = config.evaluate.bootstrap, config.seed
+    return {
+        "perceptual": bootstrap_figure(np.concatenate(apart), "mean", resamples, seed).to_json(),
+        "frechet": frechet_distance(*sets, seed=seed).to_json(),
+        "kernel": kernel_distance(*sets, seed=seed).to_json(),
     }
 
 

@@ -1,6 +1,8 @@
 """What is measured: alignment, codes, fidelity. NumPy in, figures with intervals out."""
 
+from vqmm.metrics.active_units import active_units
 from vqmm.metrics.bootstrap import Figure, bootstrap_figure, histogram_figures
+from vqmm.metrics.classifier_score import classifier_score
 from vqmm.metrics.code_sharing import CodeSharing
 from vqmm.metrics.code_usage import CodeUsage
 from vqmm.metrics.codes import (
@@ -11,7 +13,17 @@ from vqmm.metrics.codes import (
     sharing_figures,
 )
 from vqmm.metrics.confusion import top1_confusion
-from vqmm.metrics.fidelity import log_mel_l1, mean_squared_error, psnr, ssim
+from vqmm.metrics.fidelity import (
+    log_mel_l1,
+    logistic_cross_entropy,
+    mean_squared_error,
+    multiscale_ssim,
+    psnr,
+    si_sdr,
+    ssim,
+)
+from vqmm.metrics.frechet import frechet_distance
+from vqmm.metrics.kernel_distance import kernel_distance
 from vqmm.metrics.kmeans_codes import KMeansCodes, fit_kmeans_codes
 from vqmm.metrics.mel_distance import multiscale_mel_distance
 from vqmm.metrics.pairs import (
@@ -20,6 +32,7 @@ from vqmm.metrics.pairs import (
     pair_agreement,
     pair_information,
 )
+from vqmm.metrics.precision_recall import PrecisionRecall, precision_recall
 from vqmm.metrics.ranking import QueryFigures, expected_at_random, rank_queries
 from vqmm.metrics.retrieval import RetrievalFigures, judge_retrieval
 from vqmm.metrics.scorers import (
@@ -61,6 +74,15 @@ __all__ = [
     "judge_retrieval",
     "label_entropy",
     "log_mel_l1",
+    "active_units",
+    "classifier_score",
+    "frechet_distance",
+    "kernel_distance",
+    "logistic_cross_entropy",
+    "multiscale_ssim",
+    "precision_recall",
+    "si_sdr",
+    "PrecisionRecall",
     "mean_squared_error",
     "multiscale_mel_distance",
     "one_hot_slots",

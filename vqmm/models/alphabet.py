@@ -30,7 +30,7 @@ def without_idle_codes(model: VQVAE) -> VQVAE:
         return model
     smaller = quantizer.only("shared", kept)
     config = {**model.get_config(), "quantizer": keras.saving.serialize_keras_object(smaller)}
-    found = VQVAE.from_config(config)
+    found = type(model).from_config(config)
     for old, new in zip(model.weights, found.weights, strict=True):
         if old.shape == new.shape:
             new.assign(old)

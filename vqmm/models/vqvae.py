@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import keras
 import numpy as np
 from keras import ops
 
 from vqmm import losses
+from vqmm.models.autoencoder import MODALITIES, PairAutoencoder
 from vqmm.models.codes import Codes
 from vqmm.networks import Latents
 from vqmm.quantizers import Assignment, Quantized
-from vqmm.replicas import gather_over_replicas, replica_count
-
-MODALITIES = ("audio", "image")
+from vqmm.replicas import gather_over_replicas
 
 WEIGHTS = {
     "reconstruction": 1.0,
@@ -50,7 +49,7 @@ class Outputs(NamedTuple):
 
 
 @keras.saving.register_keras_serializable("vqmm")
-class VQVAE(keras.Model):
+class VQVAE(PairAutoencoder):
     """Encoders for sound and pictures, one shared quantizer, and a decoder for each.
 
     Shared codes come from the quantizer's range `"shared"` and are trained to agree
@@ -77,6 +76,8 @@ class VQVAE(keras.Model):
     `audio_mask` and `image_mask` bool[B].
     """
 
+    WEIGHTS: ClassVar[Mapping[str, float]] = WEIGHTS
+
     def __init__(
         self,
         features: Mapping[str, Any],
@@ -92,43 +93,16 @@ class VQVAE(keras.Model):
         seed: int = 0,
         **kwargs: Any,
     ):
-        super().__init__(**kwargs)
-        unknown = set(weights or {}) - set(WEIGHTS)
-        if unknown:
-            raise ValueError(f"weights has {sorted(unknown)}; legal: {', '.join(WEIGHTS)}")
-        self.features = dict(features)
-        self.encoders = dict(encoders)
-        self.decoders = dict(decoders)
+        super().__init__(features, encoders, decoders, input_shapes, weights, seed, **kwargs)
         self.quantizer = quantizer
-        self.input_shapes = {name: tuple(shape) for name, shape in input_shapes.items()}
-        self.weights_of_losses = {**WEIGHTS, **(weights or {})}
         self.align_from = align_from
         self.align_ramp = align_ramp
         self.private_drop = private_drop
         self.shared_gradient = shared_gradient
-        self.seed = seed
-        self.random = keras.random.SeedGenerator(seed)
-        self.step = self.add_weight(
-            name="step",
-            shape=(),
-            dtype="int64",
-            initializer="zeros",
-            trainable=False,
-            aggregation="only_first_replica",
-        )
-        for name, shape in self.input_shapes.items():
-            item = keras.Input(shape)
-            if not self.encoders[name].built:
-                self.encoders[name].build((None, *self.features[name](item).shape[1:]))
-        self.built = True
 
     def private_range(self, modality: str) -> str | None:
         """Name of the modality's own range in the codebook, None where it has none."""
         return modality if modality in self.quantizer.ranges and self.encoders[modality].private else None
-
-    def log_mel(self, audio: Any) -> Any:
-        """Log-mel f32[B, frames, mels, 1] of recordings f32[B, samples]."""
-        return self.features["audio"](audio)
 
     def encode(self, audio: Any = None, image: Any = None) -> Codes:
         """Codes of recordings f32[B, samples] or of pictures f32[B, H, W, C]: give one."""
@@ -143,6 +117,11 @@ class VQVAE(keras.Model):
         """Continuous shared latents f32[B, T, E], each of unit length, where codes are looked up."""
         _, latents = self._latents(audio, image)
         return ops.normalize(self.quantizer.embed(latents.shared, "shared"), axis=-1)
+
+    def reconstruct(self, items: Any, modality: str, to: str | None = None, private: bool = True) -> Any:
+        codes = self.encode(**{modality: items})
+        whole = private and to in (None, modality)
+        return self.decode(codes if whole else Codes(codes.shared), to or modality)
 
     def decode(self, codes: Codes, modality: str) -> Any:
         """Rebuilds `"image"` f32[B, H, W, C] in 0..1 or `"audio"` log-mel f32[B, frames, mels, 1].
@@ -181,74 +160,18 @@ class VQVAE(keras.Model):
             terms.update(self._alignment(batch, outputs))
         return terms
 
-    def train_step(self, batch: Mapping[str, Any]) -> dict[str, Any]:
-        import tensorflow as tf
-
-        with tf.GradientTape() as tape:
-            outputs = self(batch, training=True)
-            terms = self.compute_losses(batch, outputs)
-            loss = sum(terms.values())
-            # The optimizer adds gradients over replicas; the loss is a mean over them.
-            scaled = self.optimizer.scale_loss(loss / replica_count())
-        variables = self.trainable_variables
-        gradients = tape.gradient(scaled, variables)
-        # A variable that no active term reaches has no gradient.
-        gradients = [ops.zeros_like(v) if g is None else g for g, v in zip(gradients, variables, strict=True)]
-        self.optimizer.apply(gradients, variables)
+    def after_step(self, batch: Mapping[str, Any], outputs: Mapping[str, Outputs]) -> None:
         self.quantizer.update(self._assignments(batch, outputs))
-        self.step.assign_add(1)
-        return {"loss": loss, **terms, **self._figures(batch, outputs)}
-
-    def test_step(self, batch: Mapping[str, Any]) -> dict[str, Any]:
-        outputs = self(batch, training=False)
-        terms = self.compute_losses(batch, outputs)
-        return {"loss": sum(terms.values()), **terms, **self._figures(batch, outputs)}
 
     def get_config(self) -> dict[str, Any]:
-        def pack(layers: Mapping[str, Any]) -> dict[str, Any]:
-            return {k: keras.saving.serialize_keras_object(v) for k, v in layers.items()}
-
         return {
-            "name": self.name,
-            "features": pack(self.features),
-            "encoders": pack(self.encoders),
-            "decoders": pack(self.decoders),
+            **super().get_config(),
             "quantizer": keras.saving.serialize_keras_object(self.quantizer),
-            "input_shapes": {k: list(v) for k, v in self.input_shapes.items()},
-            "weights": self.weights_of_losses,
             "align_from": self.align_from,
             "align_ramp": self.align_ramp,
             "private_drop": self.private_drop,
             "shared_gradient": self.shared_gradient,
-            "seed": self.seed,
         }
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> VQVAE:
-        def unpack(layers: Mapping[str, Any]) -> dict[str, Any]:
-            return {k: keras.saving.deserialize_keras_object(v) for k, v in layers.items()}
-
-        config = dict(config)
-        for key in ("features", "encoders", "decoders"):
-            config[key] = unpack(config[key])
-        config["quantizer"] = keras.saving.deserialize_keras_object(config["quantizer"])
-        return cls(**config)
-
-    def _check(self, modality: str) -> None:
-        if modality not in self.input_shapes:
-            raise ValueError(f"modality={modality!r}; this model has {', '.join(self.input_shapes)}")
-
-    def _latents(self, audio: Any, image: Any) -> tuple[str, Latents]:
-        given = {name: x for name, x in (("audio", audio), ("image", image)) if x is not None}
-        if len(given) != 1:
-            raise ValueError(f"give exactly one of audio= and image=; received {sorted(given) or 'none'}")
-        ((modality, item),) = given.items()
-        self._check(modality)
-        expected = self.input_shapes[modality]
-        if tuple(item.shape[1:]) != expected:
-            shape = tuple(item.shape)
-            raise ValueError(f"{modality} of shape {shape}; this model takes (batch, *{expected})")
-        return modality, self.encoders[modality](self.features[modality](item), training=False)
 
     def _pass(self, name: str, batch: Mapping[str, Any], training: bool | None) -> Outputs:
         mask = batch[f"{name}_mask"]
@@ -325,7 +248,7 @@ class VQVAE(keras.Model):
                 found.append(Assignment(out.latents.private, out.private.codes, mask, name))
         return found
 
-    def _figures(self, batch: Mapping[str, Any], outputs: Mapping[str, Outputs]) -> dict[str, Any]:
+    def figures(self, batch: Mapping[str, Any], outputs: Mapping[str, Outputs]) -> dict[str, Any]:
         if set(outputs) != set(MODALITIES):
             return {}
         audio, image = (outputs[name].shared.codes for name in MODALITIES)

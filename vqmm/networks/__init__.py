@@ -1,6 +1,8 @@
-"""Encoders and decoders."""
+"""Encoders, decoders, discriminators, and networks to measure in."""
 
 from vqmm.networks.decoder import Decoder
+from vqmm.networks.discriminator import Discriminator, Judgement
 from vqmm.networks.encoder import Encoder, Latents
+from vqmm.networks.feature_net import FeatureNet, PretrainedFeatures
 
-__all__ = ["Decoder", "Encoder", "Latents"]
+__all__ = ["Decoder", "Discriminator", "Encoder", "FeatureNet", "Judgement", "Latents", "PretrainedFeatures"]

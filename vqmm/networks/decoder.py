@@ -10,6 +10,8 @@ from keras import ops
 
 from vqmm.networks.blocks import residual_block
 
+LAST = "to_features"
+
 
 @keras.saving.register_keras_serializable("vqmm")
 class Decoder(keras.layers.Layer):
@@ -82,11 +84,16 @@ class Decoder(keras.layers.Layer):
         for count in self.filters[1:]:
             x = keras.layers.Conv2DTranspose(count, 4, strides=2, padding="same")(x)
             x = keras.layers.Activation("silu")(x)
-        x = keras.layers.Conv2DTranspose(channels, 4, strides=2, padding="same")(x)
+        x = keras.layers.Conv2DTranspose(channels, 4, strides=2, padding="same", name=LAST)(x)
         # Halvings round up, so doubling can overshoot by a few cells.
         x = x[:, :height, :width_out, :]
         self.trunk = keras.Model(grid, x, name="trunk")
         self.built = True
+
+    @property
+    def last_kernel(self) -> Any:
+        """Weights of the last layer, where the gradients of losses are weighed against each other."""
+        return self.trunk.get_layer(LAST).kernel
 
     def call(
         self,

@@ -7,6 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vqmm.evaluation.comparison import Spread
+from vqmm.report.gallery import Gallery
+from vqmm.report.media import picture_uri, sound_uri
+from vqmm.report.spectrogram_plot import spectrogram_uri
 from vqmm.report.templates import template
 from vqmm.report.theme import AUDIO, IMAGE, MUTED, WIDTH, plot
 
@@ -21,7 +24,8 @@ def render_comparison(rows: Sequence[Mapping[str, Any]], seeds: int, quality: fl
     """HTML page, whole in itself.
 
     Args:
-        rows: dicts with `what`, `config` and `figures`, a `Spread` by name.
+        rows: dicts with `what`, `config` and `figures`, a `Spread` by name; `gallery` and
+            `sample_rate` where there is something to look at.
         seeds: number of seeds behind each mean.
         quality: mean average precision that `seconds to quality` tells of.
     """
@@ -34,7 +38,35 @@ def render_comparison(rows: Sequence[Mapping[str, Any]], seeds: int, quality: fl
         quality=quality,
         bars=_bars(rows),
         costs=_costs(rows),
+        galleries=_galleries(rows),
     )
+
+
+def _galleries(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Pictures and players of every config that has a gallery; the originals lead."""
+    found: list[dict[str, Any]] = []
+    for row in rows:
+        gallery, rate = row.get("gallery"), row.get("sample_rate", 0)
+        if gallery is None:
+            continue
+        if not found:
+            found.append(_shown("original", gallery, "", rate))
+        found.append(_shown(row["what"], gallery, "rebuilt_", rate))
+        found[-1]["drawn"] = _shown("", gallery, "drawn_", rate)
+    return found
+
+
+def _shown(what: str, gallery: Gallery, kind: str, rate: int) -> dict[str, Any]:
+    parts = gallery._asdict()
+    return {
+        "what": what,
+        "drawn": None,
+        "pictures": [picture_uri(x) for x in parts[f"{kind}pictures"]],
+        "sounds": [
+            (spectrogram_uri(mel), sound_uri(sound, rate))
+            for mel, sound in zip(parts[f"{kind}mels"], parts[f"{kind}sounds"], strict=True)
+        ],
+    }
 
 
 def _bars(rows: Sequence[Mapping[str, Any]]) -> str:

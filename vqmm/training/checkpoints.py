@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +28,14 @@ class Checkpoints:
         folder: of the checkpoints that training continues from.
         best: of the one with the best validation figure.
         model: a `keras.Model` with a `step` variable.
-        optimizer: built for the model.
+        optimizers: of the model, built.
         keep: how many of the former are kept.
     """
 
-    def __init__(self, folder: Path, best: Path, model: Any, optimizer: Any, keep: int):
+    def __init__(self, folder: Path, best: Path, model: Any, optimizers: Sequence[Any], keep: int):
         self.model = model
-        everything = _state(model, optimizer=[v.value for v in optimizer.variables])
+        moments = [v.value for optimizer in optimizers for v in optimizer.variables]
+        everything = _state(model, optimizer=moments)
         for place in (folder, best):
             _sweep(place)
         self._last = tf.train.CheckpointManager(everything, str(folder), max_to_keep=keep)

@@ -13,26 +13,28 @@ import tensorflow as tf
 from vqmm.config import Config
 from vqmm.data.batches import paired_evaluation_batches, training_batches
 from vqmm.data.records import Dataset
-from vqmm.models import VQVAE, build_model, without_idle_codes
+from vqmm.models import VQGAN, VQVAE, build_model, without_idle_codes
 from vqmm.training.best import BestSoFar
 from vqmm.training.checkpoints import Checkpoints
 from vqmm.training.codebook_start import start_codebook
 from vqmm.training.finite import check_terms, check_variables
 from vqmm.training.metrics_log import MetricsLog, read_metrics
 from vqmm.training.model_file import model_from_checkpoint, save_model
-from vqmm.training.optimizer import make_optimizer
+from vqmm.training.optimizer import compile_model
 from vqmm.training.precision import precision
 from vqmm.training.progress import TrainingProgress
 from vqmm.training.run_folder import Run, RunFolder, create_run, identity
 from vqmm.training.step_runner import StepRunner
 from vqmm.training.stop_signals import Interrupted, stop_on_signals
 from vqmm.training.strategy import make_strategy
+from vqmm.training.teaching import teach_turns
 from vqmm.training.validation import Validation
 
 if TYPE_CHECKING:
     from vqmm.training.tensorboard_log import TensorBoardLog
 
 LOG_EVERY = 20  # steps; figures are fetched from the device no more often than that
+TEACHING_BATCHES = 32
 BURST = 0.5  # seconds that steps run for before the loop looks at signals and figures
 
 
@@ -80,18 +82,17 @@ class _Training:
         self.strategy = strategy
         self.progress = progress
         with strategy.scope():
-            self.model: VQVAE = build_model(config)
-            optimizer = make_optimizer(config.train)
-            self.model.compile(optimizer=optimizer)
-            optimizer.build(self.model.trainable_variables)
+            self.model: Any = build_model(config)
+            optimizers = compile_model(self.model, config)
         self.checkpoints = Checkpoints(
-            run.last, run.best, self.model, optimizer, config.train.keep_checkpoints
+            run.last, run.best, self.model, optimizers, config.train.keep_checkpoints
         )
+        self.coded = isinstance(self.model, VQVAE)
         self.log = MetricsLog(run.metrics)
         self.best = BestSoFar(
             config.train.monitor,
             config.train.early_stop,
-            min(config.schedule.quantize_from + 1, config.train.steps),
+            min(config.schedule.quantize_from + 1, config.train.steps) if self.coded else 0,
         )
         self.step = 0
         self.seconds = 0.0  # trained before this process
@@ -126,6 +127,7 @@ class _Training:
 
     def _loop(self) -> None:
         config, train = self.config, self.config.train
+        self._teach_perceiver()
         batches = training_batches(self.dataset, config, start_step=self.step)
         runner = StepRunner(self.model, self.strategy, batches, train.jit_compile)
         validation = self._validation()
@@ -134,7 +136,7 @@ class _Training:
         rate = 0.0  # steps per second
         with stop_on_signals() as stop, self.progress.running(self.step):
             while not self._finished() and stop.number is None:
-                if self.step == config.schedule.quantize_from and self.step:
+                if self.step == config.schedule.quantize_from and self.step and self.coded:
                     self._start_codebook()
                 started = time.monotonic()
                 values = runner.run(self._burst(rate))
@@ -161,7 +163,7 @@ class _Training:
         train = self.config.train
         periods = [LOG_EVERY, train.validate_every, train.checkpoint_every]
         stops = [self.step + period - self.step % period for period in periods]
-        if self.step < self.config.schedule.quantize_from:
+        if self.coded and self.step < self.config.schedule.quantize_from:
             stops.append(self.config.schedule.quantize_from)
         return max(1, min(min(*stops, train.steps) - self.step, int(rate * BURST)))
 
@@ -197,6 +199,16 @@ class _Training:
             board.examples(self.step, self.model, validation.batches[0])
         self.progress.validated(self.step, figures, best)
 
+    def _teach_perceiver(self) -> None:
+        """Before the first step, where the config wants features that know the data."""
+        wanted = self.config.loss.features == "taught" and isinstance(self.model, VQGAN)
+        if self.step or not wanted or self.model.perceiver is None:
+            return
+        batches = training_batches(self.dataset, self.config).take(TEACHING_BATCHES)
+        pictures = (batch["image"].numpy()[batch["image_mask"].numpy()] for batch in batches)
+        taught = teach_turns(self.model.perceiver, pictures, seed=self.config.seed)
+        self.progress.say(f"perceptual features taught: they tell {taught.accuracy:.0%} of quarter turns")
+
     def _start_codebook(self) -> None:
         ahead = training_batches(self.dataset, self.config, start_step=self.step)
         start_codebook(self.model, ahead.take(self.config.schedule.kmeans_batches), self.config.seed)
@@ -208,7 +220,9 @@ class _Training:
 
     def _finish(self) -> Run:
         self.model = model_from_checkpoint(self.config, self.folder.weights(self.config))
-        if self.config.loss.agreement:
+        if isinstance(self.model, VQGAN):
+            self.model.take_averages()
+        if self.coded and self.config.loss.agreement:
             self.model = without_idle_codes(self.model)
             start, stop = self.model.quantizer.range_of("shared")
             self.progress.say(

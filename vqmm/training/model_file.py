@@ -11,12 +11,12 @@ import tensorflow as tf
 
 from vqmm.config import Config
 from vqmm.errors import UserError
-from vqmm.models import VQVAE, build_model
+from vqmm.models import PairAutoencoder, build_model
 from vqmm.training.checkpoints import restore_model
 from vqmm.training.precision import precision
 
 
-def save_model(model: VQVAE, path: Path) -> None:
+def save_model(model: PairAutoencoder, path: Path) -> None:
     """Writes `model` to `path` (a `.keras` file), replacing it in one move.
 
     Raises:
@@ -31,7 +31,7 @@ def save_model(model: VQVAE, path: Path) -> None:
         raise UserError(f"cannot write {path}: {_reason(error)}; free some space and run again") from None
 
 
-def load_model(path: Path) -> VQVAE:
+def load_model(path: Path) -> Any:
     """Reads a `.keras` file.
 
     Raises:
@@ -41,12 +41,12 @@ def load_model(path: Path) -> VQVAE:
         model = keras.saving.load_model(path, compile=False, safe_mode=True)
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise UserError(f"cannot read the model {path}: {_reason(error)}") from None
-    if not isinstance(model, VQVAE):
-        raise UserError(f"{path} holds a {type(model).__name__}; a run's model is a VQVAE")
+    if not isinstance(model, PairAutoencoder):
+        raise UserError(f"{path} holds a {type(model).__name__}; a run's model is a VQVAE, VQGAN or VAE")
     return model
 
 
-def model_from_checkpoint(config: Config, folders: Sequence[Path]) -> VQVAE:
+def model_from_checkpoint(config: Config, folders: Sequence[Path]) -> Any:
     """Builds the model of `config` with the weights of the first folder that has a checkpoint.
 
     Raises:

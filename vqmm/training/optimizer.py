@@ -7,7 +7,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from vqmm.config import Train
+from vqmm.config import Config, Train
+from vqmm.models import VQGAN, PairAutoencoder
 
 NOT_DECAYED = ["bias", "gamma", "beta", "codebook"]  # names of variables that weight decay leaves alone
 LAST_RATE = 1e-2  # learning rate at the last step, relative to the highest
@@ -42,6 +43,31 @@ def make_optimizer(train: Train) -> keras.optimizers.Optimizer:
     if keras.config.dtype_policy().name == "mixed_float16":
         return keras.optimizers.LossScaleOptimizer(optimizer)
     return optimizer
+
+
+def compile_model(model: PairAutoencoder, config: Config) -> list[keras.optimizers.Optimizer]:
+    """Gives a model its optimizers, built for the variables that each moves.
+
+    A VQGAN's discriminators get Adam with short memory (beta 0.5 and 0.9) at a rate of their
+    own, which does not fall: it is the generator that has to settle.
+
+    Returns:
+        All optimizers of the model, the generator's first.
+    """
+    optimizer = make_optimizer(config.train)
+    if not isinstance(model, VQGAN):
+        model.compile(optimizer=optimizer)
+        optimizer.build(model.trainable_variables)
+        return [optimizer]
+    critic: keras.optimizers.Optimizer = ReplicaClippedAdam(
+        config.model.discriminator.learning_rate, clip_norm=config.train.clip_norm, beta_1=0.5, beta_2=0.9
+    )
+    if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+        critic = keras.optimizers.LossScaleOptimizer(critic)
+    model.compile(optimizer=optimizer, discriminator_optimizer=critic)
+    optimizer.build(model.generator_variables)
+    critic.build(model.discriminator_variables)
+    return [optimizer, critic]
 
 
 @keras.saving.register_keras_serializable("vqmm")

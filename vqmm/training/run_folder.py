@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from vqmm.atomic import replacing, write_atomic
 from vqmm.config import Config, load_config, save_config
@@ -15,9 +15,6 @@ from vqmm.data.records import Dataset
 from vqmm.errors import UserError
 from vqmm.training.differences import Difference, differences
 from vqmm.training.lock import hold
-
-if TYPE_CHECKING:
-    from vqmm.models import VQVAE
 
 # What the same run may be continued with. `train.steps` may only grow; the learning
 # rate then follows the schedule of the new number.
@@ -106,7 +103,7 @@ class Run:
     """
 
     config: Config
-    model: VQVAE
+    model: Any  # a PairAutoencoder
     folder: Path
     step: int
 
@@ -162,15 +159,19 @@ def has_weights(run: RunFolder) -> bool:
     return run.model.exists() or any(run.path.glob("checkpoints/*/*.index"))
 
 
-def open_run(folder: str | Path) -> Run:
+def open_run(folder: str | Path, coded: bool = False) -> Run:
     """Opens the model of a run.
 
     Takes `model.keras`; where training has not finished, the checkpoint that
     `train.model` names, else the other one.
 
+    Args:
+        folder: of the run.
+        coded: whether the caller needs a model with codes.
+
     Raises:
-        UserError: there is no such folder, no run in it, no weights yet, or a
-            damaged file.
+        UserError: there is no such folder, no run in it, no weights yet, a damaged
+            file, or no codes where there must be some.
     """
     run = RunFolder(Path(folder))
     if not run.path.is_dir():
@@ -182,6 +183,8 @@ def open_run(folder: str | Path) -> Run:
             f"{run.path} holds no run: it has no {run.config.name}; give a folder that train made"
         )
     config = load_config(run.config)
+    if coded and config.model.kind == "vae":
+        raise UserError(f"{run.path} holds a VAE, which has no codes; give a run of a vqvae or vqgan")
     # Loaded late, so that a wrong path is told at once.
     from vqmm.training import model_file
 

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from vqmm.audio.inversion import log_mel_to_audio
 from vqmm.config import Config
-from vqmm.models import VQVAE, Codes
+from vqmm.models import VQVAE, PairAutoencoder
 
 EXAMPLES = 8  # pictures and spectrograms
 CLIPS = 3  # sounds: each takes a tenth of a second to rebuild
@@ -38,7 +38,7 @@ class TensorBoardLog:
                 tf.summary.scalar(name, value)
         self._writer(split).flush()
 
-    def examples(self, step: int, model: VQVAE, batch: Mapping[str, np.ndarray]) -> None:
+    def examples(self, step: int, model: PairAutoencoder, batch: Mapping[str, np.ndarray]) -> None:
         """Shows what the model makes of a batch of pairs.
 
         Pictures and spectrograms come in three columns: original, rebuilt from all
@@ -46,14 +46,16 @@ class TensorBoardLog:
         code histograms are over the whole batch.
         """
         given = {name: tf.convert_to_tensor(batch[name]) for name in ("audio", "image")}
-        codes = {name: model.encode(**{name: value}) for name, value in given.items()}
-        first = {name: Codes(*(None if c is None else c[:EXAMPLES] for c in codes[name])) for name in codes}
+        first = {name: value[:EXAMPLES] for name, value in given.items()}
+        codes = {}
+        if isinstance(model, VQVAE):
+            codes = {name: model.encode(**{name: value}) for name, value in given.items()}
         columns = {"audio": [np.asarray(model.log_mel(given["audio"][:EXAMPLES]))]}
         columns["image"] = [batch["image"][:EXAMPLES]]
         for name, other in (("audio", "image"), ("image", "audio")):
-            columns[name].append(np.asarray(model.decode(first[name], name)))
-            if first[name].shared.shape == first[other].shared.shape:
-                columns[name].append(np.asarray(model.decode(Codes(first[other].shared), name)))
+            columns[name].append(np.asarray(model.reconstruct(first[name], name)))
+            if model.encoders[name].layout == "slots":
+                columns[name].append(np.asarray(model.reconstruct(first[other], other, to=name)))
         sounds = {
             "original": batch["audio"][:CLIPS],
             "rebuilt": np.stack([self._sound(mel) for mel in columns["audio"][1][:CLIPS]]),

@@ -26,7 +26,7 @@ class Validation:
         batches: what is kept, as dicts of arrays.
     """
 
-    def __init__(self, model: VQVAE, batches: Iterable[Mapping[str, Any]]):
+    def __init__(self, model: Any, batches: Iterable[Mapping[str, Any]]):
         self.model = model
         self.batches: list[dict[str, np.ndarray]] = []
         left = MOST_PAIRS
@@ -37,12 +37,19 @@ class Validation:
             if left <= 0:
                 break
 
+        coded = isinstance(model, VQVAE)
+
         @tf.function(reduce_retracing=True, autograph=False)
         def judge(batch: Mapping[str, Any]) -> Any:
-            codes = {name: model.encode(**{name: batch[name]}) for name in ("audio", "image")}
-            return model.test_step(batch), {name: tuple(c) for name, c in codes.items()}
+            given = {name: {name: batch[name]} for name in ("audio", "image")}
+            if coded:
+                found = {name: tuple(model.encode(**item)) for name, item in given.items()}
+            else:
+                found = {name: (model.embed(**item),) for name, item in given.items()}
+            return model.test_step(batch), found
 
         self._judge = judge
+        self._coded = coded
 
     def __len__(self) -> int:
         return sum(len(batch["audio"]) for batch in self.batches)
@@ -52,8 +59,9 @@ class Validation:
 
         Returns:
             The means of what `model.test_step` returns; `retrieval_map`, the mean
-            over both directions of the mean average precision by code distance; and
-            `usage_RANGE`, the share of a range's codes that came up.
+            over both directions of the mean average precision by code distance (by
+            cosine where the model has no codes); and `usage_RANGE`, the share of a range's
+            codes that came up.
         """
         totals: dict[str, float] = {}
         shared: dict[str, list[np.ndarray]] = {"audio": [], "image": []}
@@ -65,34 +73,38 @@ class Validation:
                 totals[name] = totals.get(name, 0.0) + float(value) * len(batch["audio"])
             for name, parts in codes.items():
                 shared[name].append(parts[0].numpy())
-                for part in parts:
+                for part in parts if self._coded else ():
                     if part is not None:
                         used.update(np.unique(part.numpy()[batch[f"{name}_mask"]]).tolist())
         found = {name: value / len(self) for name, value in totals.items()}
         retrieval = self._retrieval({k: np.concatenate(v) for k, v in shared.items()})
         if retrieval is not None:
             found["retrieval_map"] = retrieval
-        for name, (start, stop) in self.model.quantizer.ranges.items():
+        for name, (start, stop) in self.model.quantizer.ranges.items() if self._coded else ():
             found[f"usage_{name}"] = sum(start <= code < stop for code in used) / (stop - start)
         return found
 
     def _retrieval(self, codes: dict[str, np.ndarray]) -> float | None:
         """None where no recording has a picture that belongs to it."""
         groups = self._groups()
-        table = np.asarray(self.model.quantizer.table("shared"))
-        first, _ = self.model.quantizer.range_of("shared")
         present = {name: self._column(f"{name}_mask") for name in codes}
         found = []
         for query, gallery in itertools.permutations(codes):
-            scores = _scorer(
-                codes[query][present[query]] - first, codes[gallery][present[gallery]] - first, table
-            )(slice(None))
+            sides = codes[query][present[query]], codes[gallery][present[gallery]]
+            scores = (self._by_codes(*sides) if self._coded else _by_cosine(*sides))(slice(None))
             relevant = groups[present[query], None] == groups[None, present[gallery]]
             kept = relevant.any(axis=1)
             if not kept.any():
                 return None
             found.append(rank_queries(scores[kept], relevant[kept]).map.mean())
         return float(np.mean(found))
+
+    def _by_codes(self, queries: np.ndarray, gallery: np.ndarray) -> Scorer:
+        table = np.asarray(self.model.quantizer.table("shared"))
+        first, _ = self.model.quantizer.range_of("shared")
+        if queries.shape[1] == gallery.shape[1]:
+            return code_scorer(table[queries - first], gallery - first, table)
+        return _by_cosine(table[queries - first], table[gallery - first])
 
     def _groups(self) -> np.ndarray:
         """Same number = relevant: the label where there is one, else the pair's own number."""
@@ -103,7 +115,7 @@ class Validation:
         return np.concatenate([batch[name] for batch in self.batches])
 
 
-def _scorer(queries: np.ndarray, gallery: np.ndarray, table: np.ndarray) -> Scorer:
+def _by_cosine(queries: np.ndarray, gallery: np.ndarray) -> Scorer:
     if queries.shape[1] == gallery.shape[1]:
-        return code_scorer(table[queries], gallery, table)
-    return cosine_scorer(pooled(table[queries]), pooled(table[gallery]))
+        return cosine_scorer(queries, gallery)
+    return cosine_scorer(pooled(queries), pooled(gallery))

@@ -1,0 +1,104 @@
+"""Distances between sets of features, against closed forms and plain loops."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import linalg
+
+from vqmm.metrics import active_units, classifier_score, frechet_distance, kernel_distance, precision_recall
+
+
+def features(n, seed, dim=5, shift=0.0, scale=1.0):
+    return np.random.default_rng(seed).normal(shift, scale, size=(n, dim))
+
+
+def test_frechet_is_that_of_the_fitted_gaussians():
+    real, fake = features(200, 0), features(150, 1, shift=0.3, scale=1.7)
+    s, t = np.cov(real, rowvar=False), np.cov(fake, rowvar=False)
+    wanted = np.square(real.mean(0) - fake.mean(0)).sum() + np.trace(s + t - 2 * linalg.sqrtm(s @ t).real)
+    found = frechet_distance(real, fake)
+    assert found.value == pytest.approx(wanted, rel=1e-8)
+    assert found.ci95[0] < found.value < found.ci95[1] and found.n == 150
+
+
+def test_frechet_of_shifted_copies_is_the_squared_shift():
+    real = features(100, 0)
+    assert frechet_distance(real, real + 2.0, resamples=0).value == pytest.approx(5 * 4.0)
+    assert frechet_distance(real, real).value == pytest.approx(0.0, abs=1e-8)
+
+
+@given(st.integers(0, 10**6), st.floats(0.1, 3.0))
+@settings(max_examples=20, deadline=None)
+def test_frechet_does_not_change_under_rotations_and_is_symmetric(seed, scale):
+    real, fake = features(30, seed, 4), features(40, seed + 1, 4, 0.5, scale)
+    turn = np.linalg.qr(np.random.default_rng(seed).normal(size=(4, 4)))[0]
+    found = frechet_distance(real, fake, resamples=0).value
+    assert frechet_distance(real @ turn, fake @ turn, resamples=0).value == pytest.approx(found, abs=1e-8)
+    assert frechet_distance(fake, real, resamples=0).value == pytest.approx(found, abs=1e-8)
+
+
+def test_kernel_distance_is_the_unbiased_estimate():
+    real, fake = features(20, 0), features(20, 1, shift=0.5)
+
+    def k(x, y):
+        return (x @ y / 5 + 1) ** 3
+
+    wanted = sum(
+        (k(real[i], real[j]) + k(fake[i], fake[j])) / (20 * 19)
+        for i in range(20)
+        for j in range(20)
+        if i != j
+    ) - 2 * np.mean([[k(a, b) for b in fake] for a in real])
+    assert kernel_distance(real, fake, subsets=3).value == pytest.approx(wanted, rel=1e-9)
+
+
+def test_kernel_distance_of_the_same_distribution_is_about_zero():
+    same = kernel_distance(features(800, 0), features(800, 1), subsets=100)
+    other = kernel_distance(features(800, 0), features(800, 1, shift=0.5), subsets=100)
+    assert abs(same.value) < 0.05 < other.ci95[0]
+
+
+def test_precision_and_recall_on_a_line():
+    real = np.arange(10.0)[:, None]
+    found = precision_recall(real, np.array([[2.1], [2.2], [2.3], [50.0]]), neighbours=1)
+    assert found.precision.value == 0.75
+    whole = precision_recall(real, real + 0.01, neighbours=1)
+    assert whole.precision.value == whole.recall.value == 1.0
+    narrow = precision_recall(real, np.linspace(4.0, 5.0, 10)[:, None], neighbours=1)
+    assert narrow.precision.value == 1.0 and narrow.recall.value <= 0.2
+
+
+def test_classifier_score_between_one_and_the_number_of_classes():
+    sure = np.eye(4)[np.arange(40) % 4]
+    assert classifier_score(sure).value == pytest.approx(4.0)
+    assert classifier_score(np.full((40, 4), 0.25)).value == pytest.approx(1.0)
+    assert classifier_score(np.eye(4)[np.zeros(40, int)]).value == pytest.approx(1.0)
+    p = np.random.default_rng(0).dirichlet(np.ones(4), 30)
+    wanted = np.exp(np.mean([(q * np.log(q / p.mean(0))).sum() for q in p]))
+    assert classifier_score(p).value == pytest.approx(wanted)
+
+
+def test_active_units_are_those_that_vary():
+    means = np.zeros((50, 4))
+    means[:, 1] = np.linspace(-1, 1, 50)
+    means[:, 2] = 7.0
+    means[:, 3] = np.linspace(-0.01, 0.01, 50)
+    assert active_units(means).value == 0.25
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: frechet_distance(np.zeros((3, 2)), np.zeros((3, 4))), r"shapes \(3, 2\) and \(3, 4\)"),
+        (lambda: frechet_distance(np.zeros((1, 2)), np.zeros((3, 2))), "2 items or more"),
+        (lambda: frechet_distance(np.full((3, 2), np.nan), np.zeros((3, 2))), "not finite"),
+        (lambda: kernel_distance(np.zeros(3), np.zeros((3, 2))), r"\[items, F\]"),
+        (lambda: precision_recall(np.zeros((3, 2)), np.zeros((9, 2))), "3 real and 9 fake"),
+        (lambda: classifier_score(np.ones((3, 2))), "sum to 1"),
+        (lambda: active_units(np.zeros((1, 2))), "2 items or more"),
+    ],
+)
+def test_what_cannot_be_measured_is_said(call, words):
+    with pytest.raises(ValueError, match=words):
+        call()

@@ -1,0 +1,186 @@
+"""The joint-codebook VQGAN: two sides in one step."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from test_vqvae import batch
+from test_vqvae import config as plain
+
+from vqmm.config import Config
+from vqmm.errors import UserError
+from vqmm.models import VQGAN, build_model
+from vqmm.training.optimizer import compile_model
+
+
+def config(adversarial=None, schedule=None, **loss):
+    tree = plain().model_dump()
+    tree["model"] |= {"kind": "vqgan", "discriminator": {"filters": (8, 8), "audio_scales": 1}}
+    tree["loss"] |= {"adversarial": adversarial or {}, **loss}
+    tree["schedule"] |= {"adversarial_from": 0, "adversarial_ramp": 1, **(schedule or {})}
+    return Config.model_validate(tree)
+
+
+def compiled(*args, **kwargs) -> VQGAN:
+    settings = config(*args, **kwargs)
+    model = build_model(settings)
+    compile_model(model, settings)
+    return model
+
+
+def values(variables):
+    return [np.array(v) for v in variables]
+
+
+def moved(before, after):
+    return [not np.array_equal(a, b) for a, b in zip(before, after, strict=True)]
+
+
+def test_a_step_moves_both_sides_and_neither_holds_the_others_variables():
+    model = compiled({"feature_matching": 1.0, "lecam": 0.1, "r1": 0.1})
+    mine, theirs = model.generator_variables, model.discriminator_variables
+    assert {id(v) for v in mine}.isdisjoint(id(v) for v in theirs)
+    assert len(mine) + len(theirs) == len(model.trainable_variables)
+    perceiver = values(model.perceiver.variables)
+    before = values(theirs), values(model.decoders["image"].trainable_variables)
+    figures = model.train_step(batch())
+    assert all(moved(before[0], values(theirs)))
+    assert any(moved(before[1], values(model.decoders["image"].trainable_variables)))
+    assert not any(moved(perceiver, values(model.perceiver.variables)))
+    wanted = {"discriminator", "perceptual_image", "multiresolution_audio"}
+    for name in ("audio", "image"):
+        wanted |= {f"{x}_{name}" for x in ("adversarial", "adversarial_weight", "discriminator_accuracy")}
+    assert wanted <= set(figures) and all(np.isfinite(float(v)) for v in figures.values())
+
+
+def test_the_gradient_is_that_of_the_sum_of_its_terms():
+    """One backward pass through each discriminator gives what a plain tape over the whole loss gives."""
+    model = compiled({"adaptive": False, "weight": 0.7, "feature_matching": 0.3, "average": 0.0})
+    items = batch()
+    taken = {}
+    model.optimizer.apply = lambda gradients, variables: taken.update(mine=gradients)
+    model.train_step(items)
+    twin = compiled({"adaptive": False, "weight": 0.7, "feature_matching": 0.3, "average": 0.0})
+    with tf.GradientTape() as tape:
+        outputs = twin(items, training=True)
+        loss = sum(twin.compute_losses(items, outputs).values())
+        for name, out in outputs.items():
+            verdict = twin._judge(name, out, items)
+            loss = loss + 0.7 * verdict.generator + 0.3 * verdict.matching
+    for found, wanted, variable in zip(
+        taken["mine"],
+        tape.gradient(loss, twin.generator_variables),
+        twin.generator_variables,
+        strict=True,
+    ):
+        wanted = np.zeros(variable.shape) if wanted is None else np.array(wanted)
+        np.testing.assert_allclose(found, wanted, atol=1e-5, rtol=1e-3, err_msg=variable.path)
+
+
+def test_with_the_adaptive_weight_both_gradients_are_as_long_at_the_last_kernel():
+    model = compiled({"weight": 0.5})
+    figures = {name: float(value) for name, value in model.train_step(batch()).items()}
+    for name in ("audio", "image"):
+        wanted = 0.5 * figures[f"gradient_{name}"] / (figures[f"adversarial_gradient_{name}"] + 1e-4)
+        assert figures[f"adversarial_weight_{name}"] == pytest.approx(wanted, rel=1e-4)
+
+
+def test_the_schedule_lets_the_critic_learn_before_it_acts():
+    model = compiled(schedule={"discriminator_from": 1, "adversarial_from": 2, "adversarial_ramp": 2})
+    weights, changed = [], []
+    for _ in range(4):
+        before = values(model.discriminator_variables)
+        figures = model.train_step(batch())
+        changed.append(any(moved(before, values(model.discriminator_variables))))
+        weights.append(float(figures["adversarial_weight_image"]))
+    assert changed == [False, True, True, True]
+    assert weights[0] == weights[1] == 0 and 0 < weights[2] < weights[3]
+
+
+def test_a_critic_that_is_ahead_waits_and_one_that_guesses_is_not_acted_on():
+    model = compiled()
+    model.judged["audio"]["accuracy"].assign(0.99)
+    model.judged["image"]["accuracy"].assign(0.3)
+    before = {name: values(d.trainable_variables) for name, d in model.discriminators.items()}
+    figures = model.train_step(batch())
+    after = {name: values(d.trainable_variables) for name, d in model.discriminators.items()}
+    assert not any(moved(before["audio"], after["audio"])) and any(moved(before["image"], after["image"]))
+    assert float(figures["adversarial_weight_audio"]) > 0 == float(figures["adversarial_weight_image"])
+
+
+def test_a_modality_that_is_missing_teaches_its_critic_nothing():
+    items = batch()
+    items["audio_mask"] = tf.zeros(8, tf.bool)
+    model = compiled()
+    before = values(model.discriminators["audio"].trainable_variables)
+    model.train_step(items)
+    assert not any(moved(before, values(model.discriminators["audio"].trainable_variables)))
+
+
+def test_averages_follow_the_decoders_and_are_taken_at_the_end():
+    model = compiled({"average": 0.5})
+    wanted = values(model._rebuilding())
+    for step in range(3):
+        model.train_step(batch())
+        decay = min(0.5, (1 + step) / (10 + step))
+        wanted = [
+            decay * a + (1 - decay) * np.array(v) for a, v in zip(wanted, model._rebuilding(), strict=True)
+        ]
+    model.take_averages()
+    for a, b in zip(wanted, model._rebuilding(), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-6)
+
+
+def test_it_loads_in_safe_mode_with_its_critics(tmp_path):
+    model = compiled()
+    model.train_step(batch())
+    model.save(tmp_path / "m.keras")
+    twin = keras.models.load_model(tmp_path / "m.keras")
+    items = batch(seed=1)
+    for one, other in zip(model.encode(image=items["image"]), twin.encode(image=items["image"]), strict=True):
+        np.testing.assert_array_equal(one, other)
+    for one, other in zip(model.discriminator_variables, twin.discriminator_variables, strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert twin.adversarial == model.adversarial
+
+
+def test_two_replicas_take_the_step_of_one():
+    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    settings = config({"feature_matching": 0.5}, contrastive=0, swapped=0)
+    items = batch(8)
+    with strategy.scope():
+        two = build_model(settings)
+        compile_model(two, settings)
+    one = build_model(settings)
+    compile_model(one, settings)
+    one.private_drop = two.private_drop = 0.0  # replicas draw apart
+    data = strategy.experimental_distribute_dataset(tf.data.Dataset.from_tensors(items).unbatch().batch(8))
+    strategy.run(two.train_step, (next(iter(data)),))  # eagerly: a graph takes a minute to compile
+    one.train_step(items)
+    for ours, theirs in zip(one.variables, two.variables, strict=True):
+        if "seed_generator" not in ours.path:
+            np.testing.assert_allclose(np.array(ours), np.array(theirs), atol=2e-4, err_msg=ours.path)
+
+
+def test_settings_that_cannot_work_are_refused():
+    with pytest.raises(UserError, match="model.discriminator for audio: items of 32 x 16 at 3 scales"):
+        tree = config().model_dump()
+        tree["model"]["discriminator"]["audio_scales"] = 3
+        build_model(Config.model_validate(tree))
+    with pytest.raises(UserError, match="loss.features='vgg19'.*did you mean 'vgg16'"):
+        build_model(config(features="vgg19"))
+    with pytest.raises(UserError, match="nowhere.keras' cannot be read"):
+        build_model(config(features="nowhere.keras"))
+
+
+def test_a_model_of_ones_own_can_be_the_perceiver(tmp_path):
+    item = keras.Input((16, 16, 1))
+    x = keras.layers.Conv2D(3, 3, activation="relu")(item)
+    keras.Model(item, keras.layers.GlobalAveragePooling2D()(x)).save(tmp_path / "net.keras")
+    model = build_model(config(features=str(tmp_path / "net.keras")))
+    assert [x.shape for x in model.perceiver(np.zeros((2, 16, 16, 1)))] == [(2, 14, 14, 3)]
+    colour = tmp_path / "colour.keras"
+    item = keras.Input((9, 9, 3))
+    keras.Model(item, keras.layers.Conv2D(2, 3)(item)).save(colour)
+    with pytest.raises(UserError, match="does not take pictures of 16 x 16 x 1"):
+        build_model(config(features=str(colour)))

@@ -1,0 +1,83 @@
+"""Features in which pictures and sounds are compared, taught on real items."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from vqmm.evaluation.material import Material, Side
+from vqmm.networks import FeatureNet
+from vqmm.training.teaching import Taught, teach, teach_turns
+
+BATCH = 256
+FEWEST = 32  # training items
+STEPS = 400  # of teaching
+
+
+class Extractor(NamedTuple):
+    """A feature network of one modality.
+
+    Attributes:
+        kind: `"labels"` (taught to tell the labels) or `"turns"` (which way up; no labels).
+        taught: the network and its accuracy on the split that is judged.
+    """
+
+    kind: str
+    taught: Taught
+
+    def features(self, items: np.ndarray) -> np.ndarray:
+        """f32[n, 64], what the classifier's last layer reads, of f32[n, H, W, C]."""
+        return np.asarray(self.taught.embedder.predict(items, batch_size=BATCH, verbose=0))
+
+    def probabilities(self, items: np.ndarray) -> np.ndarray:
+        """f32[n, classes]."""
+        return np.asarray(self.taught.classifier.predict(items, batch_size=BATCH, verbose=0))
+
+    def maps(self, items: np.ndarray) -> list[Any]:
+        """Feature maps of every stage."""
+        return list(self.taught.net(items))
+
+
+def fit_extractors(model: Any, material: Material, seed: int) -> dict[str, Extractor]:
+    """One for each modality, taught on the training split; none for a modality without one.
+
+    They are independent of the model: it serves to turn sound into log-mel alone.
+    """
+    sides = {
+        "audio": (material.train_audio, material.audio),
+        "image": (material.train_image, material.image),
+    }
+    return {
+        name: _fit(as_seen(model, train), as_seen(model, test), train, test, seed)
+        for name, (train, test) in sides.items()
+        if train is not None and len(train.inputs) >= FEWEST
+    }
+
+
+def as_seen(model: Any, side: Side) -> np.ndarray:
+    """Items as the networks of `fit_extractors` see them: pictures, or log-mel scaled to about 0..1."""
+    if side.encoded.modality == "image":
+        return side.inputs
+    parts = [
+        np.asarray(model.log_mel(side.inputs[start : start + BATCH]))
+        for start in range(0, len(side.inputs), BATCH)
+    ]
+    return scaled(np.concatenate(parts))
+
+
+def scaled(log_mel: np.ndarray) -> np.ndarray:
+    """Log-mel of log10 powers -6 to 1 in about 0..1."""
+    return (log_mel + 6.0) / 7.0
+
+
+def _fit(items: np.ndarray, test_items: np.ndarray, train: Side, test: Side, seed: int) -> Extractor:
+    labels, wanted = train.encoded.labels, test.encoded.labels
+    known, judged = labels >= 0, wanted >= 0
+    net = FeatureNet(seed=seed + 7)
+    if len(np.unique(labels[known])) > 1 and judged.any():
+        return Extractor(
+            "labels",
+            teach(net, items[known], labels[known], test_items[judged], wanted[judged], STEPS, seed),
+        )
+    return Extractor("turns", teach_turns(net, [items], STEPS, seed))

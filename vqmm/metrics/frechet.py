@@ -1,0 +1,64 @@
+"""Fréchet distance between two sets of features."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from vqmm.metrics.bootstrap import Figure
+
+RESAMPLES = 50  # each costs an eigenvalue decomposition
+
+
+def frechet_distance(real: np.ndarray, fake: np.ndarray, resamples: int = RESAMPLES, seed: int = 0) -> Figure:
+    """Squared Fréchet distance of the Gaussians fitted to two sets of features.
+
+    |m - n|^2 + tr(S + T - 2 (S T)^(1/2)), Dowson and Landau 1982; Heusel et al. 2017 on
+    Inception features call it FID. It is biased upwards for few items, by about the same
+    for sets of the same size and features, so compare like with like and with the distance
+    between two halves of the real items.
+
+    Args:
+        real, fake: f[n, F] and f[m, F], n and m at least 2.
+        resamples: of the items of `fake`, for the interval; it is moved so that the mean of
+            the resamples falls on the value, since a resample lies farther off.
+        seed: of the draws.
+
+    Raises:
+        ValueError: for other shapes or values that are not finite.
+    """
+    real, fake = _checked(real, fake)
+    mean, root = real.mean(axis=0), _root(np.cov(real, rowvar=False))
+    value = _distance(mean, root, fake)
+    if not resamples:
+        return Figure(value, None, len(fake))
+    rng = np.random.default_rng(seed)
+    drawn = np.array(
+        [_distance(mean, root, fake[rng.integers(len(fake), size=len(fake))]) for _ in range(resamples)]
+    )
+    low, high = np.percentile(drawn, [2.5, 97.5]) + value - drawn.mean()
+    return Figure(value, (max(float(min(low, value)), 0.0), float(max(high, value))), len(fake))
+
+
+def _distance(mean: np.ndarray, root: np.ndarray, fake: np.ndarray) -> float:
+    covariance = np.atleast_2d(np.cov(fake, rowvar=False))
+    # tr (S T)^(1/2) = tr (S^(1/2) T S^(1/2))^(1/2), which is symmetric.
+    inner = np.linalg.eigvalsh(root @ covariance @ root)
+    traces = np.trace(root @ root) + np.trace(covariance) - 2.0 * np.sqrt(np.maximum(inner, 0.0)).sum()
+    return float(max(np.square(mean - fake.mean(axis=0)).sum() + traces, 0.0))
+
+
+def _root(covariance: np.ndarray) -> np.ndarray:
+    values, vectors = np.linalg.eigh(np.atleast_2d(covariance))
+    return (vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T
+
+
+def _checked(real: np.ndarray, fake: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    real, fake = np.asarray(real, "float64"), np.asarray(fake, "float64")
+    wrong = real.ndim != 2 or fake.ndim != 2 or real.shape[1:] != fake.shape[1:]
+    if wrong or min(len(real), len(fake)) < 2:
+        raise ValueError(
+            f"features of shapes {real.shape} and {fake.shape}: give [items, F], 2 items or more"
+        )
+    if not (np.isfinite(real).all() and np.isfinite(fake).all()):
+        raise ValueError("features are not finite")
+    return real, fake
