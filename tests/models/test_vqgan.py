@@ -10,6 +10,7 @@ from test_vqvae import config as plain
 from vqmm.config import Config
 from vqmm.errors import UserError
 from vqmm.models import VQGAN, build_model
+from vqmm.training.checkpoints import Checkpoints
 from vqmm.training.optimizer import compile_model
 
 
@@ -142,6 +143,22 @@ def test_it_loads_in_safe_mode_with_its_critics(tmp_path):
     for one, other in zip(model.discriminator_variables, twin.discriminator_variables, strict=True):
         np.testing.assert_array_equal(one, other)
     assert twin.adversarial == model.adversarial
+
+
+def test_a_checkpoint_holds_both_sides_and_both_optimizers(tmp_path):
+    def opened():
+        model = compiled()
+        both = [model.optimizer, model.discriminator_optimizer]
+        return model, Checkpoints(tmp_path / "last", tmp_path / "best", model, both, 1)
+
+    model, checkpoints = opened()
+    model.train_step(batch())
+    checkpoints.save()
+    twin, again = opened()
+    assert again.restore() == 1
+    for one, other in ((model, twin), (model.discriminator_optimizer, twin.discriminator_optimizer)):
+        for a, b in zip(one.variables, other.variables, strict=True):
+            np.testing.assert_array_equal(np.array(a), np.array(b), err_msg=a.path)
 
 
 def test_two_replicas_take_the_step_of_one():

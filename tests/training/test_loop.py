@@ -141,6 +141,36 @@ def test_stops_early_and_stays_stopped(tiny_config, tiny_data, tmp_path):
     assert RunFolder(tmp_path).metrics.read_text() == before
 
 
+def test_a_vqgan_is_trained_taught_and_left_with_its_averages(tiny_config, tiny_data, tmp_path):
+    tree = tiny_config.model_dump()
+    tree["model"] |= {"kind": "vqgan", "discriminator": {"filters": (8, 8), "audio_scales": 1}}
+    tree["loss"] |= {"features": "taught"}
+    tree["schedule"] |= {"adversarial_from": 4}
+    tree["train"] |= {"model": "last", "steps": 6}
+    watching = Watching(6)
+    run = train(Config.model_validate(tree), tiny_data, tmp_path, watching)
+    assert any("quarter turns" in line for line in watching.said)
+    opened = open_run(tmp_path).model
+    assert same_weights(opened, run.model)
+    for average, variable in zip(opened.averages, opened._rebuilding(), strict=True):
+        np.testing.assert_array_equal(np.asarray(average), np.asarray(variable))
+    lines = [line for line in read_metrics(RunFolder(tmp_path).metrics) if line["split"] == "train"]
+    assert {"discriminator", "adversarial_weight_image", "perceptual_image"} <= set(lines[-1])
+
+
+def test_a_vae_is_trained_and_judged_by_its_continuous_latents(tiny_config, tiny_data, tmp_path):
+    tree = tiny_config.model_dump()
+    tree["model"] |= {"kind": "vae"}
+    tree["train"] |= {"steps": 6, "tensorboard": True}
+    run = train(Config.model_validate(tree), tiny_data, tmp_path, Watching(6))
+    assert same_weights(open_run(tmp_path).model, run.model) and list(tmp_path.glob("tensorboard/*/events*"))
+    lines = read_metrics(RunFolder(tmp_path).metrics)
+    assert lines[-1]["split"] == "validation" and lines[-1]["retrieval_map"] > 0
+    assert not any(name.startswith("usage") for name in lines[-1])
+    with pytest.raises(UserError, match="holds a VAE, which has no codes"):
+        open_run(tmp_path, coded=True)
+
+
 def test_mixed_precision_and_tensorboard(tiny_config, tiny_data, tmp_path):
     config = changed(tiny_config, steps=6, mixed_precision=True, tensorboard=True)
     run = train(config, tiny_data, tmp_path, Watching(6))

@@ -138,7 +138,9 @@ class VQGAN(VQVAE):
         made = discriminator_optimizer or type(self.optimizer).from_config(self.optimizer.get_config())
         self.discriminator_optimizer = keras.optimizers.get(made)
 
-    def get_compile_config(self) -> dict[str, Any]:
+    def get_compile_config(self) -> dict[str, Any] | None:
+        if not self.compiled:
+            return None
         pack = keras.saving.serialize_keras_object
         return {
             "optimizer": pack(self.optimizer),
