@@ -21,12 +21,20 @@ def test_the_python_snippet_runs_and_its_shapes_are_true(monkeypatch):
 
 
 @pytest.mark.parametrize("guide", sorted((ROOT / "docs").glob("*.md")), ids=lambda path: path.stem)
-def test_snippets_of_a_guide_run(guide):
+def test_snippets_of_a_guide_run(guide, monkeypatch):
+    monkeypatch.chdir(ROOT)
     blocks = re.findall(r"```python\n(.*?)```", guide.read_text(), re.DOTALL)
     names: dict = {}
     for code in blocks:
         exec(code, names)
     assert blocks
+    if guide.stem == "models":
+        assert tuple(names["picture"].shape) == (1, 32, 32, 1) and tuple(names["drawn"].shape) == (
+            4,
+            52,
+            32,
+            1,
+        )
 
 
 def test_a_guides_codes_and_values_have_the_shapes_told():

@@ -25,7 +25,7 @@ def cost_section(
     Args:
         log: lines of the run's `metrics.jsonl`.
         slots: shared codes of an item.
-        codes: size of the shared range; None for a model without codes.
+        codes: that each of them is one of; None for a model without codes.
         private: bits of an item's private codes by modality; with the shared ones they are
             `bits_per_recording` and `bits_per_picture`.
     """

@@ -102,21 +102,23 @@ def judge(
         figures["generation"] = generation_section(model, material, extractors, count, resamples, seed)
     if codes:
         first, after = model.quantizer.ranges["shared"]
-        slots = audio.shared.shape[1]
-        figures["cost"] = cost_section(log, slots, after - first, _private_bits(model, material))
+        each = (after - first) // config.model.quantizer.heads  # every stretch has a share of the codes
+        private = _private_bits(model, material, config.model.quantizer.private_residual)
+        figures["cost"] = cost_section(log, audio.shared.shape[1], each, private)
     else:
         figures["cost"] = cost_section(log, 0, None)
     return figures
 
 
-def _private_bits(model: VQVAE, material: Material) -> dict[str, float]:
+def _private_bits(model: VQVAE, material: Material, levels: int) -> dict[str, float]:
+    """Bits of an item's private codes by modality; `levels` share a modality's range."""
     bits = {}
     for side in (material.audio.encoded, material.image.encoded):
         if side.private is None:
             bits[side.modality] = 0.0
         else:
             first, after = model.quantizer.ranges[side.modality]
-            bits[side.modality] = side.private.shape[1] * math.log2(after - first)
+            bits[side.modality] = side.private.shape[1] * math.log2((after - first) / levels)
     return bits
 
 

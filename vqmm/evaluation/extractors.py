@@ -8,7 +8,7 @@ import numpy as np
 
 from vqmm.evaluation.material import Material, Side
 from vqmm.networks import FeatureNet
-from vqmm.training.teaching import Taught, teach, teach_turns
+from vqmm.training.teaching import Taught, in_batches, teach, teach_turns
 
 BATCH = 256
 FEWEST = 32  # training items
@@ -28,11 +28,11 @@ class Extractor(NamedTuple):
 
     def features(self, items: np.ndarray) -> np.ndarray:
         """f32[n, 64], what the classifier's last layer reads, of f32[n, H, W, C]."""
-        return np.asarray(self.taught.embedder.predict(items, batch_size=BATCH, verbose=0))
+        return in_batches(self.taught.embedder, items)
 
     def probabilities(self, items: np.ndarray) -> np.ndarray:
         """f32[n, classes]."""
-        return np.asarray(self.taught.classifier.predict(items, batch_size=BATCH, verbose=0))
+        return in_batches(self.taught.classifier, items)
 
     def maps(self, items: np.ndarray) -> list[Any]:
         """Feature maps of every stage."""

@@ -69,23 +69,30 @@ def _shown(what: str, gallery: Gallery, kind: str, rate: int) -> dict[str, Any]:
     }
 
 
+def _quality(row: Mapping[str, Any], name: str) -> tuple[Spread | None, bool]:
+    """The figure and whether it is of codes; a model without codes is judged by its continuous latents."""
+    found = row["figures"].get(name)
+    if found is not None:
+        return found, True
+    return row["figures"].get(name.replace("code distance", "continuous")), False
+
+
 def _bars(rows: Sequence[Mapping[str, Any]]) -> str:
     """mAP by code distance of every config, both ways, with the range over seeds."""
     with plot(WIDTH, 0.9 + 0.42 * len(rows)) as page:
         axes = page.figure.subplots()
         for offset, (label, (name, colour)) in zip((-0.16, 0.16), QUALITY.items(), strict=True):
             for place, row in enumerate(rows):
-                spread = row["figures"].get(name)
+                spread, codes = _quality(row, name)
                 if spread is not None:
-                    axes.plot(
-                        [spread.low, spread.high], [place + offset] * 2, color=colour, lw=2.5, alpha=0.45
-                    )
-                    axes.plot(
-                        spread.mean, place + offset, "o", color=colour, ms=5, label=label if not place else ""
-                    )
+                    across = [spread.low, spread.high]
+                    axes.plot(across, [place + offset] * 2, color=colour, lw=2.5, alpha=0.45)
+                    face = colour if codes else "white"
+                    axes.plot(spread.mean, place + offset, "o", color=colour, mfc=face, ms=5)
+            axes.plot([], [], "o", color=colour, ms=5, label=label)
         axes.set_yticks(range(len(rows)), [row["what"] for row in rows])
         axes.set_ylim(len(rows) - 0.4, -0.6)  # the first on top
-        axes.set_xlabel("mAP by code distance, test split")
+        axes.set_xlabel("mAP by code distance (hollow: continuous latents, no codes), test split")
         axes.legend(loc="lower left", ncols=2, bbox_to_anchor=(0, 1.0))
     return page.uri
 
@@ -96,11 +103,13 @@ def _costs(rows: Sequence[Mapping[str, Any]]) -> str:
         for axes, cost in zip(panels, COSTS, strict=True):
             for row in rows:
                 across = row["figures"].get(cost)
-                both = [row["figures"].get(name) for name, _ in QUALITY.values()]
-                if across is None or None in both:
+                both = [_quality(row, name) for name, _ in QUALITY.values()]
+                known = [spread.mean for spread, _ in both if spread is not None]
+                if across is None or len(known) < len(both):
                     continue
-                height = sum(spread.mean for spread in both) / 2
-                axes.plot(across.mean, height, "o", color=MUTED, ms=5)
+                height = sum(known) / len(known)
+                face = MUTED if both[0][1] else "white"
+                axes.plot(across.mean, height, "o", color=MUTED, mfc=face, ms=5)
                 axes.annotate(
                     row["what"], (across.mean, height), (4, 3), textcoords="offset points", fontsize=7.5
                 )

@@ -78,8 +78,14 @@ def teach(
 
     classifier.fit(batches.map(pick), verbose=0, shuffle=False)
     net.trainable = False
-    guessed = classifier.predict(test_items, batch_size=BATCH, verbose=0).argmax(axis=1)
+    guessed = in_batches(classifier, test_items).argmax(axis=1)
     return Taught(net, classifier, keras.Model(item, features), float((guessed == test_classes).mean()))
+
+
+def in_batches(model: keras.Model, items: np.ndarray, size: int = 256) -> np.ndarray:
+    """What a model says of many items, f32[n, ...]; `predict` traces anew for every model and size."""
+    parts = [model(items[start : start + size], training=False) for start in range(0, len(items), size)]
+    return np.concatenate([np.asarray(part) for part in parts])
 
 
 def teach_turns(net: FeatureNet, pictures: Iterable[np.ndarray], steps: int = 400, seed: int = 0) -> Taught:
