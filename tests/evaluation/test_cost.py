@@ -20,3 +20,9 @@ def test_times_come_from_the_log():
     assert found["steps_per_second"]["value"] == 2.5
     assert found["bits_per_item"]["value"] == 32.0
     assert "train_seconds" not in cost_section([], 8, 16)
+
+
+def test_bits_of_an_item_are_those_of_all_its_codes():
+    found = cost_section([], 8, 16, {"image": 64 * 7.0, "audio": 0.0})
+    assert found["bits_per_picture"]["value"] == 32.0 + 448.0 and found["bits_per_recording"]["value"] == 32.0
+    assert cost_section([], 0, None) == {}
