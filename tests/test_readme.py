@@ -31,7 +31,7 @@ def test_snippets_of_a_guide_run(guide, monkeypatch):
     if guide.stem == "models":
         assert tuple(names["picture"].shape) == (1, 32, 32, 1) and tuple(names["drawn"].shape) == (
             4,
-            52,
+            51,
             32,
             1,
         )
