@@ -150,6 +150,9 @@ class Model(Section):
     dropout: Fraction = 0.0  # in the head that makes the shared latents
     mean_normalised: bool = False  # the audio encoder also sees each mel band without its mean over time
     shared_gradient: Fraction = 0.0  # share of the reconstruction's gradient that reaches shared latents
+    pixels: Literal["value", "categorical", "logistic"] = (
+        "value"  # what the picture decoder gives for a sample
+    )
     log_mel: LogMelSpec = LogMelSpec()
     quantizer: Quantizer = Quantizer()  # a vae takes its dim alone
     discriminator: Discriminator = Discriminator()
@@ -176,6 +179,7 @@ class Loss(Section):
     """Weights; 0 switches a term off."""
 
     reconstruction: NonNegative = 1.0
+    likelihood: NonNegative = 0.05  # in its place where model.pixels is a distribution: of nats a sample
     contrastive: NonNegative = 1.0  # InfoNCE on the shared latents
     swapped: NonNegative = 1.0  # swapped prediction with balanced (Sinkhorn) targets
     agreement: NonNegative = 0.0  # probability of equal codes, with an alphabet that finds its size

@@ -19,7 +19,8 @@ def values(tokens, seed=0, size=4):
 
 @pytest.mark.parametrize("bounded", [False, True])
 def test_shape_and_range(bounded):
-    rebuilt = np.asarray(decoder(bounded=bounded)(values(3), values(15, 1)))
+    layer = decoder(bounded=bounded)
+    rebuilt = np.asarray(layer.value(layer(values(3), values(15, 1))))
     assert rebuilt.shape == (4, *OUT)
     assert not bounded or (rebuilt.min() >= 0 and rebuilt.max() <= 1)
 
@@ -43,7 +44,8 @@ def test_slots_have_places_and_a_bag_has_none():
 
 
 def test_an_unbounded_output_starts_near_its_offset():
-    rebuilt = np.asarray(decoder(offset=-2.5, scale=1.5)(values(3), values(15, 1)))
+    layer = decoder(offset=-2.5, scale=1.5)
+    rebuilt = np.asarray(layer.value(layer(values(3), values(15, 1))))
     assert abs(rebuilt.mean() + 2.5) < 0.5
 
 
@@ -53,3 +55,16 @@ def test_config_round_trip_gives_the_same_layer():
     assert twin.get_config() == layer.get_config()
     twin.set_weights(layer.get_weights())
     np.testing.assert_array_equal(twin(values(3)), layer(values(3)))
+
+
+@pytest.mark.parametrize(("output", "each"), [("categorical", 256), ("logistic", 12)])
+def test_a_distribution_has_its_parameters_and_its_mean_is_the_value(output, each):
+    layer = decoder(output=output)
+    parameters = layer(values(3), values(15, 1))
+    rebuilt = np.asarray(layer.value(parameters))
+    assert parameters.shape == (4, *OUT[:2], each) and rebuilt.shape == (4, *OUT)
+    assert rebuilt.min() >= 0 and rebuilt.max() <= 1
+    twin = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer))
+    assert twin.output_kind == output
+    with pytest.raises(ValueError, match="output='softmax'; legal: value, categorical, logistic"):
+        decoder(output="softmax")

@@ -5,6 +5,7 @@ from vqmm.losses.code_matching import code_matching_loss
 from vqmm.losses.contrastive import contrastive_loss
 from vqmm.losses.cross_commitment import cross_commitment_loss
 from vqmm.losses.gaussian import gaussian_kl, kl_loss
+from vqmm.losses.likelihood import likelihood_loss
 from vqmm.losses.perceptual import multiresolution_loss, perceptual_distance, perceptual_loss
 from vqmm.losses.reconstruction import reconstruction_loss
 from vqmm.losses.swapped import sinkhorn, swapped_loss
@@ -17,6 +18,7 @@ __all__ = [
     "cross_commitment_loss",
     "gaussian_kl",
     "kl_loss",
+    "likelihood_loss",
     "masked_mean",
     "multiresolution_loss",
     "perceptual_distance",

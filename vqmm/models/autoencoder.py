@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import keras
 from keras import ops
 
+from vqmm import losses
 from vqmm.networks import Latents
 from vqmm.replicas import replica_count
 
@@ -96,6 +97,23 @@ class PairAutoencoder(keras.Model):
     def compute_losses(self, batch: Mapping[str, Any], outputs: Mapping[str, Any]) -> dict[str, Any]:
         """All loss terms, weighted, as f32 scalars by name; the loss is their sum."""
         raise NotImplementedError
+
+    def reconstruction_terms(self, name: str, out: Any, mask: Any) -> dict[str, Any]:
+        """Error of the values; where the decoder gives a distribution, its cross-entropy in its place.
+
+        Args:
+            name: modality.
+            out: with `features`, `parameters` and `rebuilt`.
+            mask: bool[B].
+        """
+        w, output = self.weights_of_losses, self.decoders[name].output_kind
+        if output != "value" and w["likelihood"]:
+            nats = losses.likelihood_loss(out.features, out.parameters, mask, output)
+            return {f"likelihood_{name}": w["likelihood"] * nats}
+        if output != "value" or not w["reconstruction"]:
+            return {}
+        error = losses.reconstruction_loss(out.features, out.rebuilt, mask)
+        return {f"reconstruction_{name}": w["reconstruction"] * error}
 
     def figures(self, batch: Mapping[str, Any], outputs: Mapping[str, Any]) -> dict[str, Any]:
         """What else is logged, f32 scalars by name."""

@@ -123,6 +123,7 @@ def _networks(config: Config, parts: dict[str, Any], private: list[str], widenin
             bounded=name == "image",
             offset=-2.5 if name == "audio" else 0.0,
             scale=1.5 if name == "audio" else 1.0,
+            output=model.pixels if name == "image" else "value",
             name=f"{name}_decoder",
         )
     return {"encoders": encoders, "decoders": decoders}

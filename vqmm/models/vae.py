@@ -45,11 +45,13 @@ class VAEOutputs(NamedTuple):
     Attributes:
         features: f32[B, H, W, C], what is rebuilt.
         posterior: of the latents.
-        rebuilt: f32[B, H, W, C].
+        parameters: f32[B, H, W, P], the decoder's last layer.
+        rebuilt: f32[B, H, W, C], the values that it stands for.
     """
 
     features: Any
     posterior: Posterior
+    parameters: Any
     rebuilt: Any
 
 
@@ -66,13 +68,14 @@ class VAE(PairAutoencoder):
 
     Args:
         features, encoders, decoders, input_shapes, seed: as in `PairAutoencoder`.
-        weights: `reconstruction`, `contrastive`, `temperature`, `kl`, `free_bits`.
+        weights: `reconstruction`, `likelihood`, `contrastive`, `temperature`, `kl`, `free_bits`.
         kl_ramp: steps.
         private_drop: how often an item must be rebuilt from its shared latents alone.
     """
 
     WEIGHTS: ClassVar[Mapping[str, float]] = {
         "reconstruction": 1.0,
+        "likelihood": 0.05,
         "contrastive": 1.0,
         "temperature": 0.1,
         "kl": 0.05,
@@ -123,7 +126,8 @@ class VAE(PairAutoencoder):
             modality: to rebuild.
         """
         self._check(modality)
-        return self.decoders[modality](shared, private, training=False)
+        decoder = self.decoders[modality]
+        return decoder.value(decoder(shared, private, training=False))
 
     def sample(self, count: int, modality: str, seed: Any = None, shared: Any = None) -> Any:
         """Items drawn from the prior N(0, 1), as `decode` gives them.
@@ -153,9 +157,7 @@ class VAE(PairAutoencoder):
         terms: dict[str, Any] = {}
         for name, out in outputs.items():
             mask = batch[f"{name}_mask"]
-            if w["reconstruction"]:
-                value = losses.reconstruction_loss(out.features, out.rebuilt, mask)
-                terms[f"reconstruction_{name}"] = w["reconstruction"] * value
+            terms.update(self.reconstruction_terms(name, out, mask))
             nats = sum(
                 losses.kl_loss(part.mean, part.log_variance, mask, w["free_bits"])
                 for part in out.posterior
@@ -190,8 +192,9 @@ class VAE(PairAutoencoder):
         if training and private is not None and self.private_drop > 0:
             chance = keras.random.uniform((ops.shape(features)[0],), seed=self.random)
             keep = chance >= self.private_drop
-        rebuilt = self.decoders[name](draw(posterior.shared), private, keep, training=training)
-        return VAEOutputs(features, posterior, rebuilt)
+        decoder = self.decoders[name]
+        parameters = decoder(draw(posterior.shared), private, keep, training=training)
+        return VAEOutputs(features, posterior, parameters, decoder.value(parameters))
 
     def _draw(self, part: Gaussian) -> Any:
         noise = keras.random.normal(ops.shape(part.mean), seed=self.random)

@@ -187,15 +187,15 @@ class VQGAN(VQVAE):
         figures: dict[str, Any] = {}
         upstream = []
         for name, out in outputs.items():
-            pull = ops.zeros_like(out.rebuilt)
+            pull = ops.zeros_like(out.parameters)
             if near[name] is not None:
-                pull = tape.gradient(near[name], out.rebuilt, output_gradients=scale)
+                pull = tape.gradient(near[name], out.parameters, output_gradients=scale)
             if name in verdicts:
-                pull, found = self._pushed(tape, name, out.rebuilt, pull, verdicts[name], scale)
+                pull, found = self._pushed(tape, name, out.parameters, pull, verdicts[name], scale)
                 figures.update(found)
             upstream.append(share * pull)
-        rebuilt = [out.rebuilt for out in outputs.values()]
-        gradients = tape.gradient([apart, *rebuilt], mine, output_gradients=[share * scale, *upstream])
+        last = [out.parameters for out in outputs.values()]
+        gradients = tape.gradient([apart, *last], mine, output_gradients=[share * scale, *upstream])
         scale_theirs = self.discriminator_optimizer.scale_loss(ops.ones(()))
         lessons = tape.gradient(critic, theirs, output_gradients=share * scale_theirs)
         del tape
@@ -263,20 +263,20 @@ class VQGAN(VQVAE):
         return 0.5 * losses.masked_mean(ops.sum(ops.square(slope), axis=(1, 2, 3)), mask)
 
     def _pushed(
-        self, tape: Any, name: str, rebuilt: Any, pull: Any, verdict: _Verdict, scale: Any
+        self, tape: Any, name: str, parameters: Any, pull: Any, verdict: _Verdict, scale: Any
     ) -> tuple[Any, dict[str, Any]]:
-        """The gradient at what was rebuilt, with the discriminator's push added; and figures of it."""
+        """The gradient at the decoder's last layer, with the discriminator's push; and figures of it."""
         a = self.adversarial
-        push = tape.gradient(verdict.generator, rebuilt, output_gradients=scale)
+        push = tape.gradient(verdict.generator, parameters, output_gradients=scale)
         kernel = self.decoders[name].last_kernel
         near, adversarial = (
-            _length(tape.gradient(rebuilt, kernel, output_gradients=x)) / scale for x in (pull, push)
+            _length(tape.gradient(parameters, kernel, output_gradients=x)) / scale for x in (pull, push)
         )
         weight = gan.adaptive_weight(near, adversarial, a["most"]) if a["adaptive"] else ops.ones(())
         weight = weight * a["weight"] * self._ramped() * self._trusted(name)
         pull = pull + ops.cast(weight, push.dtype) * push
         if a["feature_matching"]:
-            slope = tape.gradient(verdict.matching, rebuilt, output_gradients=scale)
+            slope = tape.gradient(verdict.matching, parameters, output_gradients=scale)
             pull = pull + ops.cast(a["feature_matching"] * self._ramped(), slope.dtype) * slope
         return pull, {
             f"adversarial_{name}": verdict.generator,

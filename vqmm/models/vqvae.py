@@ -18,6 +18,7 @@ from vqmm.replicas import gather_over_replicas
 
 WEIGHTS = {
     "reconstruction": 1.0,
+    "likelihood": 0.05,
     "contrastive": 1.0,
     "swapped": 1.0,
     "agreement": 0.0,
@@ -38,13 +39,15 @@ class Outputs(NamedTuple):
         features: f32[B, H, W, C], what is rebuilt.
         latents: from the encoder.
         shared, private: the quantized latents; private may be None.
-        rebuilt: f32[B, H, W, C].
+        parameters: f32[B, H, W, P], the decoder's last layer.
+        rebuilt: f32[B, H, W, C], the values that it stands for.
     """
 
     features: Any
     latents: Latents
     shared: Quantized
     private: Quantized | None
+    parameters: Any
     rebuilt: Any
 
 
@@ -131,21 +134,18 @@ class VQVAE(PairAutoencoder):
         self._check(modality)
         values = self.quantizer.codes_to_values
         private = None if codes.private is None else values(codes.private, modality)
-        return self.decoders[modality](values(codes.shared, "shared"), private, training=False)
+        decoder = self.decoders[modality]
+        return decoder.value(decoder(values(codes.shared, "shared"), private, training=False))
 
     def call(self, batch: Mapping[str, Any], training: bool | None = None) -> dict[str, Outputs]:
         return {name: self._pass(name, batch, training) for name in self.input_shapes}
 
     def compute_losses(self, batch: Mapping[str, Any], outputs: Mapping[str, Outputs]) -> dict[str, Any]:
         """All loss terms, weighted, as f32 scalars by name; the loss is their sum."""
-        w = self.weights_of_losses
         terms: dict[str, Any] = {}
         commitment, codebook, entropy = ops.zeros(()), ops.zeros(()), ops.zeros(())
         for name, out in outputs.items():
-            if w["reconstruction"]:
-                terms[f"reconstruction_{name}"] = w["reconstruction"] * losses.reconstruction_loss(
-                    out.features, out.rebuilt, batch[f"{name}_mask"]
-                )
+            terms.update(self.reconstruction_terms(name, out, batch[f"{name}_mask"]))
             for part in (out.shared, out.private):
                 if part is not None:
                     commitment = commitment + part.commitment_loss
@@ -186,8 +186,9 @@ class VQVAE(PairAutoencoder):
         if training and private is not None and self.private_drop > 0:
             draw = keras.random.uniform((ops.shape(mask)[0],), seed=self.random)
             keep = draw >= self.private_drop
-        rebuilt = self.decoders[name](read, private and private.values, keep, training=training)
-        return Outputs(features, latents, shared, private, rebuilt)
+        decoder = self.decoders[name]
+        parameters = decoder(read, private and private.values, keep, training=training)
+        return Outputs(features, latents, shared, private, parameters, decoder.value(parameters))
 
     def _alignment(self, batch: Mapping[str, Any], outputs: Mapping[str, Outputs]) -> dict[str, Any]:
         w = self.weights_of_losses

@@ -9,6 +9,7 @@ import keras
 from keras import ops
 
 from vqmm.networks.blocks import residual_block
+from vqmm.networks.outputs import expected_value, parameter_count
 
 LAST = "to_features"
 
@@ -29,13 +30,15 @@ class Decoder(keras.layers.Layer):
         slots: number of shared codes with a place of their own; 0 for the grid
             layout, whose shared codes are read as a bag.
         private: whether there are private codes.
-        bounded: whether the output lies between 0 and 1 (a sigmoid at the end).
+        bounded: whether values lie between 0 and 1 (a sigmoid).
         offset, scale: typical mean and spread of an unbounded output, so that the
             network starts near it.
+        output: what the last layer stands for: `"value"`, or a distribution over 256 levels,
+            `"categorical"` or `"logistic"` (see `vqmm.networks.outputs`).
 
     Inputs: shared f32[B, T, dim]; private f32[B, P, dim] or None; keep_private
     bool[B] or None, False where the private codes are to be left out.
-    Output: f32[B, H, W, C].
+    Output: f32[B, H, W, P], the last layer; `value` makes f32[B, H, W, C] of it.
     """
 
     def __init__(
@@ -49,6 +52,7 @@ class Decoder(keras.layers.Layer):
         bounded: bool = False,
         offset: float = 0.0,
         scale: float = 1.0,
+        output: str = "value",
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
@@ -61,6 +65,8 @@ class Decoder(keras.layers.Layer):
         self.bounded = bounded
         self.offset = offset
         self.scale = scale
+        self.output_kind = output
+        self.parameters = parameter_count(output, self.output_size[2])
         self.build()
 
     def build(self, input_shape: Any = None) -> None:
@@ -79,12 +85,12 @@ class Decoder(keras.layers.Layer):
         grid = keras.Input((rows, columns, width + self.dim))
         x = keras.layers.Conv2D(width, 1)(grid)
         x = residual_block(x, width)
-        height, width_out, channels = self.output_size
+        height, width_out, _ = self.output_size
         # Kernel 4 with stride 2 covers every cell equally: no checkerboard.
         for count in self.filters[1:]:
             x = keras.layers.Conv2DTranspose(count, 4, strides=2, padding="same")(x)
             x = keras.layers.Activation("silu")(x)
-        x = keras.layers.Conv2DTranspose(channels, 4, strides=2, padding="same", name=LAST)(x)
+        x = keras.layers.Conv2DTranspose(self.parameters, 4, strides=2, padding="same", name=LAST)(x)
         # Halvings round up, so doubling can overshoot by a few cells.
         x = x[:, :height, :width_out, :]
         self.trunk = keras.Model(grid, x, name="trunk")
@@ -114,8 +120,13 @@ class Decoder(keras.layers.Layer):
         read = self.attention(queries, tokens, training=training)
         grid = ops.concatenate([read, private], axis=-1)
         grid = ops.reshape(grid, (batch, *self.grid_shape, grid.shape[-1]))
-        x = ops.cast(self.trunk(grid, training=training), "float32")
-        return ops.sigmoid(x) if self.bounded else self.offset + self.scale * x
+        return ops.cast(self.trunk(grid, training=training), "float32")
+
+    def value(self, parameters: Any) -> Any:
+        """What is rebuilt, f32[B, H, W, C], from the last layer: the mean of a distribution."""
+        if self.output_kind != "value":
+            return expected_value(parameters, self.output_kind)
+        return ops.sigmoid(parameters) if self.bounded else self.offset + self.scale * parameters
 
     def get_config(self) -> dict[str, Any]:
         return {
@@ -129,4 +140,5 @@ class Decoder(keras.layers.Layer):
             "bounded": self.bounded,
             "offset": self.offset,
             "scale": self.scale,
+            "output": self.output_kind,
         }
