@@ -1,5 +1,6 @@
 """Training in this process: what a run leaves, and what becomes of a second call."""
 
+import functools
 import os
 import signal
 
@@ -8,6 +9,7 @@ import pytest
 
 from vqmm.config import Config
 from vqmm.errors import UserError
+from vqmm.training import loop
 from vqmm.training.best import BestSoFar
 from vqmm.training.loop import train
 from vqmm.training.metrics_log import read_metrics
@@ -141,7 +143,8 @@ def test_stops_early_and_stays_stopped(tiny_config, tiny_data, tmp_path):
     assert RunFolder(tmp_path).metrics.read_text() == before
 
 
-def test_a_vqgan_is_trained_taught_and_left_with_its_averages(tiny_config, tiny_data, tmp_path):
+def test_a_vqgan_is_trained_taught_and_left_with_its_averages(tiny_config, tiny_data, tmp_path, monkeypatch):
+    monkeypatch.setattr(loop, "teach_turns", functools.partial(loop.teach_turns, steps=20))
     tree = tiny_config.model_dump()
     tree["model"] |= {"kind": "vqgan", "discriminator": {"filters": (8, 8), "audio_scales": 1}}
     tree["loss"] |= {"features": "taught"}

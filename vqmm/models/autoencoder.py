@@ -18,8 +18,8 @@ MODALITIES = ("audio", "image")
 class PairAutoencoder(keras.Model):
     """An encoder and a decoder for each modality, and one loss over both.
 
-    A subclass says what becomes of the latents in `call`, what it costs in
-    `compute_losses`, what is worth a curve in `figures`, and what else changes with a
+    A subclass says what becomes of the latents in `call`, what they cost in
+    `latent_terms`, what is worth a curve in `figures`, and what else changes with a
     step in `after_step`.
 
     Args:
@@ -96,6 +96,13 @@ class PairAutoencoder(keras.Model):
 
     def compute_losses(self, batch: Mapping[str, Any], outputs: Mapping[str, Any]) -> dict[str, Any]:
         """All loss terms, weighted, as f32 scalars by name; the loss is their sum."""
+        terms = {}
+        for name, out in outputs.items():
+            terms.update(self.reconstruction_terms(name, out, batch[f"{name}_mask"]))
+        return {**terms, **self.latent_terms(batch, outputs)}
+
+    def latent_terms(self, batch: Mapping[str, Any], outputs: Mapping[str, Any]) -> dict[str, Any]:
+        """The terms that do not depend on what is rebuilt."""
         raise NotImplementedError
 
     def reconstruction_terms(self, name: str, out: Any, mask: Any) -> dict[str, Any]:
@@ -103,12 +110,12 @@ class PairAutoencoder(keras.Model):
 
         Args:
             name: modality.
-            out: with `features`, `parameters` and `rebuilt`.
+            out: with `features`, `decoded` and `rebuilt`.
             mask: bool[B].
         """
         w, output = self.weights_of_losses, self.decoders[name].output_kind
         if output != "value" and w["likelihood"]:
-            nats = losses.likelihood_loss(out.features, out.parameters, mask, output)
+            nats = losses.likelihood_loss(out.features, out.decoded.parameters, mask, output)
             return {f"likelihood_{name}": w["likelihood"] * nats}
         if output != "value" or not w["reconstruction"]:
             return {}

@@ -10,7 +10,7 @@ from keras import ops
 
 from vqmm import losses
 from vqmm.models.autoencoder import MODALITIES, PairAutoencoder
-from vqmm.networks import Latents
+from vqmm.networks import Decoded, Latents
 from vqmm.replicas import gather_over_replicas
 
 MOST_LOG_VARIANCE = 10.0  # either way: beyond, exp runs over
@@ -45,13 +45,13 @@ class VAEOutputs(NamedTuple):
     Attributes:
         features: f32[B, H, W, C], what is rebuilt.
         posterior: of the latents.
-        parameters: f32[B, H, W, P], the decoder's last layer.
+        decoded: from the decoder.
         rebuilt: f32[B, H, W, C], the values that it stands for.
     """
 
     features: Any
     posterior: Posterior
-    parameters: Any
+    decoded: Decoded
     rebuilt: Any
 
 
@@ -127,7 +127,7 @@ class VAE(PairAutoencoder):
         """
         self._check(modality)
         decoder = self.decoders[modality]
-        return decoder.value(decoder(shared, private, training=False))
+        return decoder.value(decoder(shared, private, training=False).parameters)
 
     def sample(self, count: int, modality: str, seed: Any = None, shared: Any = None) -> Any:
         """Items drawn from the prior N(0, 1), as `decode` gives them.
@@ -152,12 +152,11 @@ class VAE(PairAutoencoder):
     def call(self, batch: Mapping[str, Any], training: bool | None = None) -> dict[str, VAEOutputs]:
         return {name: self._pass(name, batch, training) for name in self.input_shapes}
 
-    def compute_losses(self, batch: Mapping[str, Any], outputs: Mapping[str, VAEOutputs]) -> dict[str, Any]:
+    def latent_terms(self, batch: Mapping[str, Any], outputs: Mapping[str, VAEOutputs]) -> dict[str, Any]:
         w = self.weights_of_losses
         terms: dict[str, Any] = {}
         for name, out in outputs.items():
             mask = batch[f"{name}_mask"]
-            terms.update(self.reconstruction_terms(name, out, mask))
             nats = sum(
                 losses.kl_loss(part.mean, part.log_variance, mask, w["free_bits"])
                 for part in out.posterior
@@ -193,8 +192,8 @@ class VAE(PairAutoencoder):
             chance = keras.random.uniform((ops.shape(features)[0],), seed=self.random)
             keep = chance >= self.private_drop
         decoder = self.decoders[name]
-        parameters = decoder(draw(posterior.shared), private, keep, training=training)
-        return VAEOutputs(features, posterior, parameters, decoder.value(parameters))
+        decoded = decoder(draw(posterior.shared), private, keep, training=training)
+        return VAEOutputs(features, posterior, decoded, decoder.value(decoded.parameters))
 
     def _draw(self, part: Gaussian) -> Any:
         noise = keras.random.normal(ops.shape(part.mean), seed=self.random)

@@ -157,17 +157,14 @@ class VQGAN(VQVAE):
         for average, variable in zip(self.averages, self._rebuilding(), strict=False):
             variable.assign(average)
 
-    def compute_losses(self, batch: Mapping[str, Any], outputs: Mapping[str, Outputs]) -> dict[str, Any]:
-        terms = super().compute_losses(batch, outputs)
+    def reconstruction_terms(self, name: str, out: Any, mask: Any) -> dict[str, Any]:
+        terms = super().reconstruction_terms(name, out, mask)
         w = self.weights_of_losses
-        if self.perceiver is not None and w["perceptual"] and "image" in outputs:
-            out = outputs["image"]
+        if name == "image" and self.perceiver is not None and w["perceptual"]:
             real, fake = self.perceiver(out.features), self.perceiver(out.rebuilt)
-            value = losses.perceptual_loss(real, fake, batch["image_mask"])
-            terms["perceptual_image"] = w["perceptual"] * value
-        if w["multiresolution"] and "audio" in outputs:
-            out = outputs["audio"]
-            value = losses.multiresolution_loss(out.features, out.rebuilt, batch["audio_mask"])
+            terms["perceptual_image"] = w["perceptual"] * losses.perceptual_loss(real, fake, mask)
+        if name == "audio" and w["multiresolution"]:
+            value = losses.multiresolution_loss(out.features, out.rebuilt, mask)
             terms["multiresolution_audio"] = w["multiresolution"] * value
         return terms
 
@@ -175,35 +172,48 @@ class VQGAN(VQVAE):
         import tensorflow as tf
 
         mine, theirs = self.generator_variables, self.discriminator_variables
-        with tf.GradientTape(persistent=True) as tape:
+        with tf.GradientTape() as tape:
             outputs = self(batch, training=True)
-            terms = self.compute_losses(batch, outputs)
-            verdicts = {name: self._judge(name, outputs[name], batch) for name in self.discriminators}
-            apart = sum(value for name, value in terms.items() if not name.endswith(tuple(outputs)))
-            near = {name: _sum_of(terms, f"_{name}") for name in outputs}
+            apart = self.latent_terms(batch, outputs)
+            rest = sum(apart.values())
+            last = [out.decoded.parameters for out in outputs.values()]
+        # All that depends on what is rebuilt starts anew from the decoders' last layers: gradients
+        # are needed there first, and a tape would walk on from them to the encoders every time.
+        leaves = [ops.stop_gradient(x) for x in last]
+        near: dict[str, dict[str, Any]] = {}
+        with tf.GradientTape(persistent=True) as close:
+            close.watch(leaves)
+            verdicts = {}
+            for (name, out), leaf in zip(outputs.items(), leaves, strict=True):
+                decoded = out.decoded._replace(parameters=leaf)
+                seen = out._replace(decoded=decoded, rebuilt=self.decoders[name].value(leaf))
+                near[name] = self.reconstruction_terms(name, seen, batch[f"{name}_mask"])
+                if name in self.discriminators:
+                    verdicts[name] = self._judge(name, seen, batch)
+            totals = {name: sum(terms.values()) for name, terms in near.items() if terms}
             critic = sum(verdict.critic for verdict in verdicts.values())
         share = 1.0 / replica_count()  # optimizers add gradients over replicas
         scale = self.optimizer.scale_loss(ops.ones(()))
         figures: dict[str, Any] = {}
         upstream = []
-        for name, out in outputs.items():
-            pull = ops.zeros_like(out.parameters)
-            if near[name] is not None:
-                pull = tape.gradient(near[name], out.parameters, output_gradients=scale)
+        for (name, out), leaf in zip(outputs.items(), leaves, strict=True):
+            pull = ops.zeros_like(leaf)
+            if name in totals:
+                pull = close.gradient(totals[name], leaf, output_gradients=scale)
             if name in verdicts:
-                pull, found = self._pushed(tape, name, out.parameters, pull, verdicts[name], scale)
+                pull, found = self._pushed(close, name, leaf, out.decoded.hidden, pull, verdicts[name], scale)
                 figures.update(found)
             upstream.append(share * pull)
-        last = [out.parameters for out in outputs.values()]
-        gradients = tape.gradient([apart, *last], mine, output_gradients=[share * scale, *upstream])
         scale_theirs = self.discriminator_optimizer.scale_loss(ops.ones(()))
-        lessons = tape.gradient(critic, theirs, output_gradients=share * scale_theirs)
-        del tape
+        lessons = close.gradient(critic, theirs, output_gradients=share * scale_theirs)
+        del close
+        gradients = tape.gradient([rest, *last], mine, output_gradients=[share * scale, *upstream])
         self.optimizer.apply(whole(gradients, mine), mine)
         self.discriminator_optimizer.apply(self._held(whole(lessons, theirs)), theirs)
         self.after_step(batch, outputs)
         self._follow(batch, verdicts)
         self.step.assign_add(1)
+        terms = {key: value for found in near.values() for key, value in found.items()} | apart
         return {
             "loss": sum(terms.values()),
             **terms,
@@ -263,20 +273,17 @@ class VQGAN(VQVAE):
         return 0.5 * losses.masked_mean(ops.sum(ops.square(slope), axis=(1, 2, 3)), mask)
 
     def _pushed(
-        self, tape: Any, name: str, parameters: Any, pull: Any, verdict: _Verdict, scale: Any
+        self, tape: Any, name: str, leaf: Any, hidden: Any, pull: Any, verdict: _Verdict, scale: Any
     ) -> tuple[Any, dict[str, Any]]:
         """The gradient at the decoder's last layer, with the discriminator's push; and figures of it."""
         a = self.adversarial
-        push = tape.gradient(verdict.generator, parameters, output_gradients=scale)
-        kernel = self.decoders[name].last_kernel
-        near, adversarial = (
-            _length(tape.gradient(parameters, kernel, output_gradients=x)) / scale for x in (pull, push)
-        )
+        push = tape.gradient(verdict.generator, leaf, output_gradients=scale)
+        near, adversarial = (_length(self._at_last_kernel(name, hidden, x)) / scale for x in (pull, push))
         weight = gan.adaptive_weight(near, adversarial, a["most"]) if a["adaptive"] else ops.ones(())
         weight = weight * a["weight"] * self._ramped() * self._trusted(name)
         pull = pull + ops.cast(weight, push.dtype) * push
         if a["feature_matching"]:
-            slope = tape.gradient(verdict.matching, parameters, output_gradients=scale)
+            slope = tape.gradient(verdict.matching, leaf, output_gradients=scale)
             pull = pull + ops.cast(a["feature_matching"] * self._ramped(), slope.dtype) * slope
         return pull, {
             f"adversarial_{name}": verdict.generator,
@@ -285,6 +292,15 @@ class VQGAN(VQVAE):
             f"gradient_{name}": near,
             f"adversarial_gradient_{name}": adversarial,
         }
+
+    def _at_last_kernel(self, name: str, hidden: Any, upstream: Any) -> Any:
+        """Gradient of the decoder's last kernel for one at the decoder's last layer."""
+        import tensorflow as tf
+
+        decoder = self.decoders[name]
+        with tf.GradientTape() as tape:
+            parameters = decoder.read_out(ops.stop_gradient(hidden))
+        return tape.gradient(parameters, decoder.last.kernel, output_gradients=upstream)
 
     def _ramped(self) -> Any:
         since = ops.cast(ops.convert_to_tensor(self.step) - self.adversarial["from_step"], "float32")
@@ -320,12 +336,6 @@ class VQGAN(VQVAE):
         decay = ops.minimum(self.adversarial["average"], _young(self.step))
         for average, variable in zip(self.averages, self._rebuilding(), strict=False):
             average.assign(decay * average + (1.0 - decay) * variable)
-
-
-def _sum_of(terms: Mapping[str, Any], ending: str) -> Any:
-    """Sum of the terms so named; None where there is none."""
-    found = [value for name, value in terms.items() if name.endswith(ending)]
-    return sum(found[1:], found[0]) if found else None
 
 
 def _length(gradient: Any) -> Any:

@@ -12,7 +12,7 @@ from keras import ops
 from vqmm import losses
 from vqmm.models.autoencoder import MODALITIES, PairAutoencoder
 from vqmm.models.codes import Codes
-from vqmm.networks import Latents
+from vqmm.networks import Decoded, Latents
 from vqmm.quantizers import Assignment, Quantized
 from vqmm.replicas import gather_over_replicas
 
@@ -39,7 +39,7 @@ class Outputs(NamedTuple):
         features: f32[B, H, W, C], what is rebuilt.
         latents: from the encoder.
         shared, private: the quantized latents; private may be None.
-        parameters: f32[B, H, W, P], the decoder's last layer.
+        decoded: from the decoder.
         rebuilt: f32[B, H, W, C], the values that it stands for.
     """
 
@@ -47,7 +47,7 @@ class Outputs(NamedTuple):
     latents: Latents
     shared: Quantized
     private: Quantized | None
-    parameters: Any
+    decoded: Decoded
     rebuilt: Any
 
 
@@ -135,17 +135,15 @@ class VQVAE(PairAutoencoder):
         values = self.quantizer.codes_to_values
         private = None if codes.private is None else values(codes.private, modality)
         decoder = self.decoders[modality]
-        return decoder.value(decoder(values(codes.shared, "shared"), private, training=False))
+        return decoder.value(decoder(values(codes.shared, "shared"), private, training=False).parameters)
 
     def call(self, batch: Mapping[str, Any], training: bool | None = None) -> dict[str, Outputs]:
         return {name: self._pass(name, batch, training) for name in self.input_shapes}
 
-    def compute_losses(self, batch: Mapping[str, Any], outputs: Mapping[str, Outputs]) -> dict[str, Any]:
-        """All loss terms, weighted, as f32 scalars by name; the loss is their sum."""
+    def latent_terms(self, batch: Mapping[str, Any], outputs: Mapping[str, Outputs]) -> dict[str, Any]:
         terms: dict[str, Any] = {}
         commitment, codebook, entropy = ops.zeros(()), ops.zeros(()), ops.zeros(())
-        for name, out in outputs.items():
-            terms.update(self.reconstruction_terms(name, out, batch[f"{name}_mask"]))
+        for out in outputs.values():
             for part in (out.shared, out.private):
                 if part is not None:
                     commitment = commitment + part.commitment_loss
@@ -187,8 +185,8 @@ class VQVAE(PairAutoencoder):
             draw = keras.random.uniform((ops.shape(mask)[0],), seed=self.random)
             keep = draw >= self.private_drop
         decoder = self.decoders[name]
-        parameters = decoder(read, private and private.values, keep, training=training)
-        return Outputs(features, latents, shared, private, parameters, decoder.value(parameters))
+        decoded = decoder(read, private and private.values, keep, training=training)
+        return Outputs(features, latents, shared, private, decoded, decoder.value(decoded.parameters))
 
     def _alignment(self, batch: Mapping[str, Any], outputs: Mapping[str, Outputs]) -> dict[str, Any]:
         w = self.weights_of_losses

@@ -1,8 +1,17 @@
 """Encoders, decoders, discriminators, and networks to measure in."""
 
-from vqmm.networks.decoder import Decoder
+from vqmm.networks.decoder import Decoded, Decoder
 from vqmm.networks.discriminator import Discriminator, Judgement
 from vqmm.networks.encoder import Encoder, Latents
 from vqmm.networks.feature_net import FeatureNet, PretrainedFeatures
 
-__all__ = ["Decoder", "Discriminator", "Encoder", "FeatureNet", "Judgement", "Latents", "PretrainedFeatures"]
+__all__ = [
+    "Decoded",
+    "Decoder",
+    "Discriminator",
+    "Encoder",
+    "FeatureNet",
+    "Judgement",
+    "Latents",
+    "PretrainedFeatures",
+]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 from keras import ops
@@ -11,7 +11,17 @@ from keras import ops
 from vqmm.networks.blocks import residual_block
 from vqmm.networks.outputs import expected_value, parameter_count
 
-LAST = "to_features"
+
+class Decoded(NamedTuple):
+    """What a decoder gives.
+
+    Attributes:
+        parameters: f32[B, H, W, P], the last layer.
+        hidden: [B, H / 2, W / 2, F] rounded up, what the last layer reads.
+    """
+
+    parameters: Any
+    hidden: Any
 
 
 @keras.saving.register_keras_serializable("vqmm")
@@ -38,7 +48,7 @@ class Decoder(keras.layers.Layer):
 
     Inputs: shared f32[B, T, dim]; private f32[B, P, dim] or None; keep_private
     bool[B] or None, False where the private codes are to be left out.
-    Output: f32[B, H, W, P], the last layer; `value` makes f32[B, H, W, C] of it.
+    Output: `Decoded`; `value` makes f32[B, H, W, C] of its parameters.
     """
 
     def __init__(
@@ -85,21 +95,14 @@ class Decoder(keras.layers.Layer):
         grid = keras.Input((rows, columns, width + self.dim))
         x = keras.layers.Conv2D(width, 1)(grid)
         x = residual_block(x, width)
-        height, width_out, _ = self.output_size
         # Kernel 4 with stride 2 covers every cell equally: no checkerboard.
         for count in self.filters[1:]:
             x = keras.layers.Conv2DTranspose(count, 4, strides=2, padding="same")(x)
             x = keras.layers.Activation("silu")(x)
-        x = keras.layers.Conv2DTranspose(self.parameters, 4, strides=2, padding="same", name=LAST)(x)
-        # Halvings round up, so doubling can overshoot by a few cells.
-        x = x[:, :height, :width_out, :]
         self.trunk = keras.Model(grid, x, name="trunk")
+        self.last = keras.layers.Conv2DTranspose(self.parameters, 4, strides=2, padding="same", name="last")
+        self.last.build(x.shape)
         self.built = True
-
-    @property
-    def last_kernel(self) -> Any:
-        """Weights of the last layer, where the gradients of losses are weighed against each other."""
-        return self.trunk.get_layer(LAST).kernel
 
     def call(
         self,
@@ -120,7 +123,14 @@ class Decoder(keras.layers.Layer):
         read = self.attention(queries, tokens, training=training)
         grid = ops.concatenate([read, private], axis=-1)
         grid = ops.reshape(grid, (batch, *self.grid_shape, grid.shape[-1]))
-        return ops.cast(self.trunk(grid, training=training), "float32")
+        hidden = self.trunk(grid, training=training)
+        return Decoded(self.read_out(hidden), hidden)
+
+    def read_out(self, hidden: Any) -> Any:
+        """The last layer, f32[B, H, W, P], from what comes before it."""
+        height, width, _ = self.output_size
+        # Halvings round up, so doubling can overshoot by a few cells.
+        return ops.cast(self.last(hidden)[:, :height, :width, :], "float32")
 
     def value(self, parameters: Any) -> Any:
         """What is rebuilt, f32[B, H, W, C], from the last layer: the mean of a distribution."""
