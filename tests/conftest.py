@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -24,6 +26,14 @@ tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
 )
 COUNTS = {"train": 24, "validation": 8, "test": 8}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _old_graphs_are_not_searched_again() -> Iterator[None]:
+    """Without this the collector walks the graphs of all earlier tests again and again: minutes."""
+    yield
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
