@@ -30,7 +30,8 @@ COUNTS = {"train": 24, "validation": 8, "test": 8}
 
 @pytest.fixture(scope="module", autouse=True)
 def _old_graphs_are_not_searched_again() -> Iterator[None]:
-    """Without this the collector walks the graphs of all earlier tests again and again: minutes."""
+    """Else the collector walks the graphs of all earlier tests again and again: minutes."""
+    gc.disable()
     yield
     gc.collect()
     gc.freeze()

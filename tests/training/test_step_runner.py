@@ -39,7 +39,7 @@ def test_xla_and_keras_fit_take_the_same_steps(tiny_config, tiny_data):
     compiled, run = runner(config, tiny_data, jit_compile=True)
     run.run(3)
     model = build_model(config)
-    model.compile(optimizer=make_optimizer(config.train), jit_compile=False)
+    model.compile(optimizer=make_optimizer(config.train), run_eagerly=True)
     model.fit(training_batches(tiny_data, config), steps_per_epoch=3, shuffle=False, verbose=0)
     for ours, theirs in zip(compiled.weights, model.weights, strict=True):
         np.testing.assert_allclose(np.asarray(ours), np.asarray(theirs), atol=1e-3, err_msg=ours.path)
