@@ -142,6 +142,10 @@ def _without_init(*names: str) -> None:
 
 
 def floor(x: np.ndarray, table: np.ndarray, threads: int) -> dict[str, float]:
+    """The faster of NumPy's and TensorFlow's product, in blocks."""
+    import tensorflow as tf
+
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
     turned = np.ascontiguousarray(table.T)
     rows = max(BLOCK // len(table), 1)
     scores = np.empty((rows, len(table)), "float32")
@@ -151,7 +155,15 @@ def floor(x: np.ndarray, table: np.ndarray, threads: int) -> dict[str, float]:
             part = x[start : start + rows]
             np.matmul(part, turned, out=scores[: len(part)])
 
-    return measure(step, _peak())
+    held = [tf.constant(x[start : start + rows]) for start in range(0, len(x), rows)], tf.constant(turned)
+
+    def other() -> None:
+        for part in held[0]:
+            last = tf.matmul(part, held[1])
+        last.numpy()
+
+    before = _peak()
+    return min(measure(step, before), measure(other, before), key=lambda found: found["milliseconds"])
 
 
 LAYERS = {

@@ -7,7 +7,7 @@ A step is forward, gradient to the latents, and the moving average of the codebo
 same number of threads. Each size and layer runs in a process of its own, ours before and
 after the peer; the time is the least of all repeats, the memory the peak above what the
 process held when latents and codebook were there. The floor is the product of latents and
-codebook alone, in blocks, by NumPy's BLAS.
+codebook alone, in blocks, by NumPy or TensorFlow, whichever is faster.
 """
 
 from __future__ import annotations
