@@ -150,9 +150,7 @@ class Model(Section):
     dropout: Fraction = 0.0  # in the head that makes the shared latents
     mean_normalised: bool = False  # the audio encoder also sees each mel band without its mean over time
     shared_gradient: Fraction = 0.0  # share of the reconstruction's gradient that reaches shared latents
-    pixels: Literal["value", "categorical", "logistic"] = (
-        "value"  # what the picture decoder gives for a sample
-    )
+    pixels: Literal["value", "categorical", "logistic"] = "value"  # what the picture decoder gives
     log_mel: LogMelSpec = LogMelSpec()
     quantizer: Quantizer = Quantizer()  # a vae takes its dim alone
     discriminator: Discriminator = Discriminator()
@@ -170,9 +168,7 @@ class Adversarial(Section):
     r1: NonNegative = 0.0
     hold_above: Fraction = 0.95  # a discriminator with a higher accuracy waits for the generator
     hold_below: Fraction = 0.5  # one with a lower accuracy is not acted on
-    average: Annotated[float, pydantic.Field(ge=0.0, lt=1.0)] = (
-        0.999  # decay of the decoders' averages; 0 = none
-    )
+    average: Annotated[float, pydantic.Field(ge=0.0, lt=1.0)] = 0.999  # decay of decoders' averages; 0: none
 
 
 class Loss(Section):

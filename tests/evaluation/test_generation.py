@@ -6,6 +6,7 @@ import pytest
 from vqmm.config import Config
 from vqmm.evaluation import extractors, gather_material, judge
 from vqmm.evaluation.generation import draw
+from vqmm.evaluation.reconstruction import _waveform_measures
 from vqmm.models import build_model
 
 
@@ -99,3 +100,20 @@ def test_without_labels_features_are_of_quarter_turns(tiny_data, config, monkeyp
     found = extractors.fit_extractors(model, material._replace(train_image=unknown, train_audio=None), 0)
     assert set(found) == {"image"} and found["image"].kind == "turns"
     assert found["image"].features(side.inputs).shape == (24, 64)
+
+
+def test_too_few_items_are_not_compared_as_sets(tiny_data, config, monkeypatch):
+    monkeypatch.setattr(extractors, "FEWEST", 8)
+    model = build_model(config)
+    material = gather_material(model, tiny_data, config, "test")
+    few = {name: getattr(material, name) for name in ("audio", "image")}
+    few = {name: side._replace(inputs=side.inputs[:4]) for name, side in few.items()}
+    assert extractors.fit_extractors(model, material._replace(**few), 0) == {}
+
+
+def test_silence_has_no_ratio_of_signal_to_distortion(tiny_data, config):
+    model = build_model(config)
+    side = gather_material(model, tiny_data, config, "test").audio
+    assert "si_sdr" in _waveform_measures(model, side, config)
+    silent = _waveform_measures(model, side._replace(inputs=0 * side.inputs), config)
+    assert "si_sdr" not in silent and np.isfinite(silent["multiscale_mel"]).all()

@@ -12,6 +12,7 @@ from vqmm.training.teaching import Taught, in_batches, teach, teach_turns
 
 BATCH = 256
 FEWEST = 32  # training items
+FEWEST_JUDGED = 5  # items of a set that is compared: precision and recall look at 3 neighbours
 STEPS = 400  # of teaching
 
 
@@ -20,7 +21,8 @@ class Extractor(NamedTuple):
 
     Attributes:
         kind: `"labels"` (taught to tell the labels) or `"turns"` (which way up; no labels).
-        taught: the network and its accuracy on the split that is judged.
+        taught: the network and its accuracy, with labels on the split that is judged, without
+            them on training items that it was not taught on.
     """
 
     kind: str
@@ -40,7 +42,7 @@ class Extractor(NamedTuple):
 
 
 def fit_extractors(model: Any, material: Material, seed: int) -> dict[str, Extractor]:
-    """One for each modality, taught on the training split; none for a modality without one.
+    """One for each modality, taught on the training split; none for a modality with too few items.
 
     They are independent of the model: it serves to turn sound into log-mel alone.
     """
@@ -51,7 +53,7 @@ def fit_extractors(model: Any, material: Material, seed: int) -> dict[str, Extra
     return {
         name: _fit(as_seen(model, train), as_seen(model, test), train, test, seed)
         for name, (train, test) in sides.items()
-        if train is not None and len(train.inputs) >= FEWEST
+        if train is not None and len(train.inputs) >= FEWEST and len(test.inputs) >= FEWEST_JUDGED
     }
 
 

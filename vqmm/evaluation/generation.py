@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from vqmm.evaluation.extractors import Extractor, as_seen, scaled
+from vqmm.evaluation.extractors import FEWEST_JUDGED, Extractor, as_seen, scaled
 from vqmm.evaluation.material import Material, Side
 from vqmm.metrics import (
     bootstrap_figure,
@@ -42,7 +42,7 @@ def generation_section(
         model: with codes or a VAE.
         material: what is judged.
         extractors: of `fit_extractors`.
-        count: of items drawn.
+        count: of items drawn, at least `FEWEST_JUDGED`.
         resamples, seed: of the intervals; the seed also of the draw.
     """
     sides = {"audio": material.audio, "image": material.image}
@@ -55,10 +55,11 @@ def generation_section(
         },
         "unconditional": {},
     }
-    drawn = draw(model, material, count, seed)
+    drawn = draw(model, material, max(count, FEWEST_JUDGED), seed)
+    drawn["audio"] = scaled(drawn["audio"])
     for name, extractor in extractors.items():
         real = extractor.features(as_seen(model, sides[name]))
-        items = scaled(drawn[name]) if name == "audio" else drawn[name]
+        items = drawn[name]
         fake = extractor.features(items)
         section["unconditional"][name] = compared(real, fake, resamples, seed)
         if extractor.kind == "labels":
@@ -66,14 +67,11 @@ def generation_section(
             section["unconditional"][name]["classifier_score"] = score.to_json()
         train = training[name]
         if train is not None:
-            rows = np.random.default_rng(seed).permutation(len(train.inputs))[:count]
+            rows = np.random.default_rng(seed).permutation(len(train.inputs))[: len(items)]
             floor = extractor.features(as_seen(model, train._replace(inputs=train.inputs[rows])))
             section["unconditional"][name]["floor"] = compared(real, floor, resamples, seed)
     if {found.kind for found in extractors.values()} == {"labels"} and len(extractors) == 2:
-        said, shown = (
-            extractors[name].probabilities(scaled(drawn[name]) if name == "audio" else drawn[name]).argmax(1)
-            for name in ("audio", "image")
-        )
+        said, shown = (extractors[name].probabilities(drawn[name]).argmax(1) for name in ("audio", "image"))
         together = (said == shown).astype("float64")
         section["unconditional"]["joint_coherence"] = bootstrap_figure(
             together, resamples=resamples, seed=seed
@@ -99,7 +97,6 @@ def draw(model: Any, material: Material, count: int, seed: int) -> dict[str, np.
     Returns:
         Pictures f32[count, H, W, C] and log-mel f32[count, frames, mels, 1] by modality.
     """
-
     training = {
         "audio": material.train_audio or material.audio,
         "image": material.train_image or material.image,
@@ -108,6 +105,9 @@ def draw(model: Any, material: Material, count: int, seed: int) -> dict[str, np.
     noise = keras.random.SeedGenerator(seed)
     parts: dict[str, list[np.ndarray]] = {"audio": [], "image": []}
     encoder = model.encoders["audio"]
+    both = None
+    if not isinstance(model, VAE) and _same(training):
+        both = np.concatenate([side.encoded.shared for side in training.values()])
     for start in range(0, count, BATCH):
         size = min(BATCH, count - start)
         if isinstance(model, VAE):
@@ -117,9 +117,6 @@ def draw(model: Any, material: Material, count: int, seed: int) -> dict[str, np.
             for name, found in parts.items():
                 found.append(np.asarray(model.sample(size, name, noise, shared)))
             continue
-        both = (
-            np.concatenate([side.encoded.shared for side in training.values()]) if _same(training) else None
-        )
         common = None if both is None else _by_place(both, size, rng)
         for name, found in parts.items():
             encoded = training[name].encoded

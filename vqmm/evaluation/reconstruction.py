@@ -128,23 +128,20 @@ def _waveform_measures(model: Any, side: Side, config: Config) -> dict[str, np.n
     }
     rate = config.data.audio.sample_rate
     sounds = {name: waveforms(mels, config) for name, mels in spectrograms.items()}
+    found = {name: multiscale_mel_distance(original, sound, rate) for name, sound in sounds.items()}
     ratio = si_sdr(original, sounds["multiscale_mel"])
-    return {
-        **{name: multiscale_mel_distance(original, sound, rate) for name, sound in sounds.items()},
-        "si_sdr": ratio[np.isfinite(ratio)],
-    }
+    heard = np.isfinite(ratio)  # silence has none
+    return {**found, "si_sdr": ratio[heard]} if heard.any() else found
 
 
 def _cross_entropy(model: Any, side: Side, config: Config) -> dict[str, Any]:
-    def bits(scale: float) -> np.ndarray:
-        def measure(model: Any, original: np.ndarray, rebuilt: np.ndarray) -> dict[str, np.ndarray]:
-            return {"bits": logistic_cross_entropy(original, rebuilt, scale)}
+    def measure(model: Any, original: np.ndarray, rebuilt: np.ndarray) -> dict[str, np.ndarray]:
+        return {str(scale): logistic_cross_entropy(original, rebuilt, scale) for scale in SCALES}
 
-        return _over_batches(model, side, config, measure, private=True)["bits"]
-
-    best = min((bits(scale).mean(), scale) for scale in SCALES)[1]
-    figure = bootstrap_figure(bits(best), "mean", config.evaluate.bootstrap, config.seed)
-    return {"cross_entropy": figure.to_json(), "cross_entropy_scale": best}
+    bits = _over_batches(model, side, config, measure, private=True)
+    best = min(bits, key=lambda scale: bits[scale].mean())
+    figure = bootstrap_figure(bits[best], "mean", config.evaluate.bootstrap, config.seed)
+    return {"cross_entropy": figure.to_json(), "cross_entropy_scale": float(best)}
 
 
 def _in_features(model: Any, side: Side, config: Config, extractor: Extractor) -> dict[str, Any]:

@@ -162,6 +162,11 @@ class PairAutoencoder(keras.Model):
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Any:
         return cls(**{key: _unpacked(value) for key, value in config.items()})
 
+    def ramp(self, start: int, length: int) -> Any:
+        """Share of its weight that a term has which comes in at step `start`, over `length` steps."""
+        since = ops.cast(ops.convert_to_tensor(self.step) - start, "float32")
+        return ops.clip((since + 1.0) / max(length, 1), 0.0, 1.0)
+
     def _check(self, modality: str) -> None:
         if modality not in self.input_shapes:
             raise ValueError(f"modality={modality!r}; this model has {', '.join(self.input_shapes)}")

@@ -163,7 +163,7 @@ class VAE(PairAutoencoder):
                 if part is not None
             )
             elements = out.features.shape[1] * out.features.shape[2] * out.features.shape[3]
-            terms[f"kl_{name}"] = w["kl"] * self._ramp() * nats / elements
+            terms[f"kl_{name}"] = w["kl"] * self.ramp(0, self.kl_ramp) * nats / elements
         if w["contrastive"] and set(outputs) == set(MODALITIES):
             terms["contrastive"] = w["contrastive"] * self._contrastive(batch, outputs)
         return terms
@@ -207,10 +207,6 @@ class VAE(PairAutoencoder):
         paired = ops.logical_and(batch["audio_mask"], batch["image_mask"])
         paired = ops.cast(gather_over_replicas(ops.cast(paired, "int32")), "bool")
         return losses.contrastive_loss(audio, image, paired, self.weights_of_losses["temperature"])
-
-    def _ramp(self) -> Any:
-        since = ops.cast(ops.convert_to_tensor(self.step), "float32")
-        return ops.clip((since + 1.0) / max(self.kl_ramp, 1), 0.0, 1.0)
 
 
 def _posterior(latents: Latents) -> Posterior:

@@ -88,9 +88,8 @@ class VQGAN(VQVAE):
         if perceiver is not None:
             if not perceiver.built:
                 perceiver.build((None, *self.input_shapes["image"]))
-            for (
-                variable
-            ) in perceiver.variables:  # also of layers in a loaded one, which the layer's flag skips
+            # One by one: the flag of a loaded layer does not reach the layers inside.
+            for variable in perceiver.variables:
                 variable.trainable = False
         for name, discriminator in self.discriminators.items():
             if not discriminator.built:
@@ -280,11 +279,14 @@ class VQGAN(VQVAE):
         push = tape.gradient(verdict.generator, leaf, output_gradients=scale)
         near, adversarial = (_length(self._at_last_kernel(name, hidden, x)) / scale for x in (pull, push))
         weight = gan.adaptive_weight(near, adversarial, a["most"]) if a["adaptive"] else ops.ones(())
-        weight = weight * a["weight"] * self._ramped() * self._trusted(name)
+        weight = weight * a["weight"] * self.ramp(a["from_step"], a["ramp"]) * self._trusted(name)
         pull = pull + ops.cast(weight, push.dtype) * push
         if a["feature_matching"]:
             slope = tape.gradient(verdict.matching, leaf, output_gradients=scale)
-            pull = pull + ops.cast(a["feature_matching"] * self._ramped(), slope.dtype) * slope
+            pull = (
+                pull
+                + ops.cast(a["feature_matching"] * self.ramp(a["from_step"], a["ramp"]), slope.dtype) * slope
+            )
         return pull, {
             f"adversarial_{name}": verdict.generator,
             f"adversarial_weight_{name}": weight,
@@ -301,10 +303,6 @@ class VQGAN(VQVAE):
         with tf.GradientTape() as tape:
             parameters = decoder.read_out(ops.stop_gradient(hidden))
         return tape.gradient(parameters, decoder.last.kernel, output_gradients=upstream)
-
-    def _ramped(self) -> Any:
-        since = ops.cast(ops.convert_to_tensor(self.step) - self.adversarial["from_step"], "float32")
-        return ops.clip((since + 1.0) / max(self.adversarial["ramp"], 1), 0.0, 1.0)
 
     def _trusted(self, name: str) -> Any:
         accuracy = ops.convert_to_tensor(self.judged[name]["accuracy"])

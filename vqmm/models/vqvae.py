@@ -216,7 +216,7 @@ class VQVAE(PairAutoencoder):
         if w["agreement"] and same_layout:
             value = losses.agreement_loss(audio_scores, image_scores, paired, w["temperature"], w["spread"])
             terms["agreement"] = ops.convert_to_tensor(self.quantizer.started) * w["agreement"] * value
-        ramp = self._ramp()
+        ramp = self.ramp(self.align_from, self.align_ramp)
         if w["code_matching"]:
             value = losses.code_matching_loss(audio_scores, image_scores, paired, w["temperature"])
             terms["code_matching"] = ramp * w["code_matching"] * value
@@ -226,10 +226,6 @@ class VQVAE(PairAutoencoder):
             value = losses.cross_commitment_loss(own[0], own[1], values["audio"], values["image"], paired)
             terms["cross_commitment"] = ramp * w["cross_commitment"] * value
         return terms
-
-    def _ramp(self) -> Any:
-        since = ops.cast(ops.convert_to_tensor(self.step) - self.align_from, "float32")
-        return ops.clip((since + 1.0) / max(self.align_ramp, 1), 0.0, 1.0)
 
     def _assignments(self, batch: Mapping[str, Any], outputs: Mapping[str, Outputs]) -> list[Assignment]:
         found = []
