@@ -15,9 +15,10 @@ import soundfile
 import tensorflow as tf
 from PIL import Image
 
-from vqmm.config import Config
+from vqmm.config import Config, Train
 from vqmm.data.prepare import prepare
 from vqmm.data.records import Dataset
+from vqmm.training.strategy import make_strategy
 
 RATE = 2000
 
@@ -35,6 +36,12 @@ def _old_graphs_are_not_searched_again() -> Iterator[None]:
     yield
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture(scope="session")
+def two_replicas() -> tf.distribute.Strategy:
+    """The halves of the processor as two devices."""
+    return make_strategy(Train(strategy="mirrored", devices=("CPU:0", "CPU:1")))
 
 
 @pytest.fixture(scope="session")

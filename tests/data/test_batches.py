@@ -213,14 +213,13 @@ def test_paired_evaluation_is_one_epoch_whatever_the_seed(dataset):
     assert len(names) == 9  # labels 0, 1, 2, 3 give 2, 2, 2, 1; the two without a label come alone
 
 
-def test_replicas_share_the_global_batch(dataset):
-    strategy = tf.distribute.MirroredStrategy(["/cpu:0", "/cpu:1"])
+def test_replicas_share_the_global_batch(dataset, two_replicas):
     batches = training_batches(dataset, config_of())
     whole = take(batches, 3)
-    parts = iter(strategy.experimental_distribute_dataset(batches))
+    parts = iter(two_replicas.experimental_distribute_dataset(batches))
     for batch in whole:
         replicas = {
-            key: [part.numpy() for part in strategy.experimental_local_results(value)]
+            key: [part.numpy() for part in two_replicas.experimental_local_results(value)]
             for key, value in next(parts).items()
         }
         for key, value in replicas.items():

@@ -1,9 +1,5 @@
 """The joint-codebook VQGAN: two sides in one step."""
 
-import subprocess
-import sys
-from pathlib import Path
-
 import keras
 import numpy as np
 import pytest
@@ -179,8 +175,7 @@ def test_a_checkpoint_holds_both_sides_and_both_optimizers(tmp_path):
             np.testing.assert_array_equal(np.array(a), np.array(b), err_msg=a.path)
 
 
-def two_replicas_as_one():
-    """In a process of its own: all mirrored strategies of a process number their collectives alike."""
+def test_two_replicas_take_the_step_of_one(two_replicas):
     tree = config({"feature_matching": 0.5}).model_dump()
     tree["model"]["filters"] = (4,)  # a graph over two replicas takes long to compile
     settings = Config.model_validate(tree)
@@ -194,27 +189,15 @@ def two_replicas_as_one():
         compile_model(model, settings)
         return model
 
-    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-    with strategy.scope():
+    with two_replicas.scope():
         two = of_pictures_alone()
     one = of_pictures_alone()
-    data = strategy.experimental_distribute_dataset(tf.data.Dataset.from_tensors(items).unbatch().batch(8))
-    tf.function(lambda x: strategy.run(two.train_step, (x,)), autograph=False)(next(iter(data)))
+    source = tf.data.Dataset.from_tensors(items).unbatch().batch(8)
+    data = two_replicas.experimental_distribute_dataset(source)
+    tf.function(lambda x: two_replicas.run(two.train_step, (x,)), autograph=False)(next(iter(data)))
     one.train_step(items)
     for ours, theirs in zip(one.variables, two.variables, strict=True):
         np.testing.assert_allclose(np.array(ours), np.array(theirs), atol=2e-4, err_msg=ours.path)
-
-
-def test_two_replicas_take_the_step_of_one():
-    here = Path(__file__).parent
-    code = f"import sys; sys.path[:0] = {[str(here), str(here.parent)]}; import conftest, test_vqgan; "
-    done = subprocess.run(
-        [sys.executable, "-c", code + "test_vqgan.two_replicas_as_one(); print('the same')"],
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert done.returncode == 0 and done.stdout.endswith("the same\n"), done.stderr[-3000:]
 
 
 def test_settings_that_cannot_work_are_refused():

@@ -138,23 +138,22 @@ def test_without_private_ranges_it_is_the_plain_joint_codebook():
     assert np.isfinite(model.train_step(batch())["loss"])
 
 
-def test_two_replicas_take_the_step_of_one():
-    strategy = tf.distribute.MirroredStrategy(["cpu:0", "cpu:1"])
+def test_two_replicas_take_the_step_of_one(two_replicas):
     over = {
         "loss": ALL,
         "model": averaged(private_drop=0.0),
     }
     alone = build_model(config(**over))
     alone.compile(optimizer=keras.optimizers.SGD(0.1))
-    with strategy.scope():
+    with two_replicas.scope():
         shared = build_model(config(**over))
         shared.compile(optimizer=keras.optimizers.SGD(0.1))
     single = tf.function(alone.train_step)
-    double = tf.function(lambda b: strategy.run(shared.train_step, args=(b,)))
+    double = tf.function(lambda b: two_replicas.run(shared.train_step, args=(b,)))
     for seed in range(4):
         items = batch(8, seed)
         single(items)
-        halves = strategy.experimental_distribute_values_from_function(
+        halves = two_replicas.experimental_distribute_values_from_function(
             lambda context, items=items: {
                 k: v[4 * context.replica_id_in_sync_group :][:4] for k, v in items.items()
             }

@@ -43,15 +43,14 @@ def assert_same(one, other):
         np.testing.assert_allclose(a, b, atol=2e-5, err_msg=a.path)
 
 
-def test_two_replicas_do_what_one_does_with_both_batches_revival_included():
-    strategy = tf.distribute.MirroredStrategy(["cpu:0", "cpu:1"])
+def test_two_replicas_do_what_one_does_with_both_batches_revival_included(two_replicas):
     alone = made()
-    with strategy.scope():
+    with two_replicas.scope():
         shared = made()
 
     @tf.function
     def step(items):
-        strategy.run(lambda part: shared.update(assignments(shared, part)), args=(items,))
+        two_replicas.run(lambda part: shared.update(assignments(shared, part)), args=(items,))
 
     revived = 0
     for number in range(6):
@@ -59,7 +58,7 @@ def test_two_replicas_do_what_one_does_with_both_batches_revival_included():
         before = np.array(alone.ages)
         alone.update(assignments(alone, items))
         revived += int((np.array(alone.ages) < before).sum())
-        halves = strategy.experimental_distribute_values_from_function(
+        halves = two_replicas.experimental_distribute_values_from_function(
             lambda context, items=items: {
                 name: tf.constant(value[4 * context.replica_id_in_sync_group :][:4])
                 for name, value in items.items()
@@ -68,7 +67,7 @@ def test_two_replicas_do_what_one_does_with_both_batches_revival_included():
         step(halves)
         assert_same(alone, shared)
     assert revived > 5
-    copies = strategy.experimental_local_results(shared.codebook.value)
+    copies = two_replicas.experimental_local_results(shared.codebook.value)
     np.testing.assert_array_equal(copies[0], copies[1])
 
 

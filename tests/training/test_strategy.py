@@ -87,6 +87,11 @@ def test_one_is_the_default_strategy():
     assert make_strategy(Train()) is tf.distribute.get_strategy()
 
 
+def test_models_trained_one_after_the_other_share_their_strategy(two_replicas):
+    """Two strategies would give their collectives the same numbers, and the second model would stop."""
+    assert make_strategy(Train(strategy="mirrored", devices=("CPU:0", "CPU:1"), batch_size=6)) is two_replicas
+
+
 def test_a_processor_in_use_cannot_be_split_any_more():
     tf.zeros(1)
     with pytest.raises(UserError, match="make the strategy before anything else uses TensorFlow"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 
 import tensorflow as tf
@@ -18,6 +19,10 @@ def make_strategy(train: Train) -> tf.distribute.Strategy:
             `devices`, or over all GPUs where that is empty. `CPU:0`, `CPU:1`, …
             split the processor into that many devices, to try things out.
 
+    Returns:
+        the strategy; asked again for the same devices, the same object, so that a
+        process may train several models one after the other.
+
     Raises:
         UserError: a device is not there, `batch_size` cannot be split evenly, or
             settings exclude each other.
@@ -29,7 +34,7 @@ def make_strategy(train: Train) -> tf.distribute.Strategy:
     missing = [name for name in train.devices if name not in there]
     if missing:
         raise UserError(f"train.devices: {', '.join(missing)} not found; this machine has {', '.join(there)}")
-    strategy = tf.distribute.MirroredStrategy(list(train.devices) or None)
+    strategy = _mirrored(tuple(train.devices))
     replicas = strategy.num_replicas_in_sync
     if train.batch_size % replicas:
         below = train.batch_size // replicas * replicas
@@ -42,6 +47,12 @@ def make_strategy(train: Train) -> tf.distribute.Strategy:
             "train.jit_compile=true works on one device only; switch it off for mirrored training"
         )
     return strategy
+
+
+@functools.cache
+def _mirrored(devices: tuple[str, ...]) -> tf.distribute.MirroredStrategy:
+    """One per process and devices: two of them would number their collectives alike, and clash."""
+    return tf.distribute.MirroredStrategy(list(devices) or None)
 
 
 def _split_processor(devices: tuple[str, ...]) -> None:
