@@ -10,6 +10,8 @@ from pathlib import Path
 from pipelines.cli import run
 from vqmm.config import load_config
 from vqmm.data.records import Dataset
+from vqmm.errors import UserError
+from vqmm.training.prior_run import prior_config
 from vqmm.training.run_folder import RunFolder, check_run, identity
 
 EXAMPLES = """\
@@ -18,6 +20,8 @@ EXAMPLES = """\
       --set train.steps=400 train.learning_rate=0.001
   python -m pipelines.train --config configs/digits.yaml --data data/digits --run runs/two \\
       --set train.strategy=mirrored
+  python -m pipelines.train --config configs/digits-prior.yaml --data data/digits --run runs/digits-prior \
+      --tokenizer runs/demo
 
 The same command again continues a run that was stopped or killed, to the same result."""
 
@@ -30,17 +34,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--set", nargs="+", default=[], action="extend", metavar="KEY=VALUE", help="overrides"
     )
+    parser.add_argument(
+        "--tokenizer", type=Path, metavar="RUN", help="of a prior: the run whose codes it learns"
+    )
     parser.add_argument("--json", action="store_true", help="print the final figures as JSON")
 
 
 def main(args: argparse.Namespace) -> int:
     """Trains; returns 0, or 128 plus the signal that stopped it."""
     config = load_config(args.config, args.set)
+    if config.prior is not None:
+        config = prior_config(config, args.tokenizer)
+    elif args.tokenizer is not None:
+        raise UserError(f"--tokenizer goes with the config of a prior; {args.config} has no prior section")
     dataset = Dataset.open(args.data)
     dataset.check(config)
     check_run(args.run, config, identity(dataset))
     # Loaded late, so that a wrong command line is told at once.
-    from vqmm.training.loop import train
+    if config.prior is not None:
+        from vqmm.training.prior_loop import train_prior as train
+    else:
+        from vqmm.training.loop import train
     from vqmm.training.metrics_log import read_metrics
     from vqmm.training.progress import summary
     from vqmm.training.stop_signals import Interrupted

@@ -235,6 +235,42 @@ class Evaluate(Section):
     generated: CountOrZero = 500  # items drawn to be judged; 0 = neither these nor distances in features
 
 
+class Hiding(Section):
+    """Which tokens a prior must guess in training; shares of the items, the rest is the plain case:
+    shared codes known, private ones partly hidden."""
+
+    single: Fraction = 0.5  # of pairs, shown with one modality alone
+    alone: Fraction = 0.1  # shared codes only, partly hidden
+    lost: Fraction = 0.1  # all shared codes hidden: what guidance subtracts
+    partial: Fraction = 0.1  # shared and private codes partly hidden, as in inpainting
+
+
+class Sampling(Section):
+    """How a prior draws, unless `generate` says otherwise."""
+
+    steps: Count = 12  # of parallel decoding
+    temperature: NonNegative = 1.0  # 0 takes the likeliest code
+    randomness: NonNegative = 4.5  # of which tokens are settled first
+    guidance: NonNegative = 0.0
+    top_k: CountOrZero = 0  # likeliest codes that may be drawn; 0 = all
+    top_p: Annotated[float, pydantic.Field(gt=0.0, le=1.0)] = 1.0
+
+
+class Prior(Section):
+    """Of a run that learns which codes go together; its `data` and `model` are the tokenizer's."""
+
+    tokenizer: str = ""  # run folder of a vqvae or vqgan
+    kind: Literal["masked", "autoregressive"] = "masked"
+    dim: Count = 64
+    depth: Count = 3  # blocks
+    heads: Count = 4
+    dropout: Fraction = 0.1
+    label_smoothing: Fraction = 0.0
+    labelled: Fraction = 0.1  # how often an item's label is given, where the data has labels
+    hiding: Hiding = Hiding()
+    sampling: Sampling = Sampling()
+
+
 class Config(Section):
     """Everything that decides a run. See `configs/` for files."""
 
@@ -247,6 +283,7 @@ class Config(Section):
     schedule: Schedule = Schedule()
     train: Train = Train()
     evaluate: Evaluate = Evaluate()
+    prior: Prior | None = None  # only where the run is that of a prior
 
 
 def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:

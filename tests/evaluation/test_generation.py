@@ -5,7 +5,7 @@ import pytest
 
 from vqmm.config import Config
 from vqmm.evaluation import extractors, gather_material, judge
-from vqmm.evaluation.generation import draw
+from vqmm.evaluation.draws import SimpleDraws
 from vqmm.evaluation.reconstruction import _waveform_measures
 from vqmm.models import build_model
 
@@ -73,9 +73,9 @@ def test_codes_are_drawn_place_by_place_from_the_training_split(judged):
     model, material, _ = judged
     if model.name == "vae":
         return
-    one = draw(model, material, 5, seed=1)
+    one = SimpleDraws(model, material).together(5, seed=1)
     assert one["image"].shape == (5, 16, 16, 1) and one["audio"].shape[0] == 5
-    again = draw(model, material, 5, seed=1)
+    again = SimpleDraws(model, material).together(5, seed=1)
     np.testing.assert_array_equal(one["image"], again["image"])
     # With one training item there is one thing to draw: that item, rebuilt.
     train = material.train_image
@@ -85,7 +85,8 @@ def test_codes_are_drawn_place_by_place_from_the_training_split(judged):
     )
     sounds = material.train_audio
     both = sounds._replace(encoded=sounds.encoded._replace(shared=alone.encoded.shared))
-    drawn = draw(model, material._replace(train_image=alone, train_audio=both), 3, seed=0)
+    few = material._replace(train_image=alone, train_audio=both)
+    drawn = SimpleDraws(model, few).together(3, seed=0)
     wanted = model.reconstruct(train.inputs[:1], "image")
     np.testing.assert_allclose(drawn["image"], np.repeat(wanted, 3, 0), atol=1e-6)
 

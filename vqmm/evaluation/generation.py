@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import keras
 import numpy as np
 
+from vqmm.evaluation.draws import Draws, SimpleDraws
 from vqmm.evaluation.extractors import FEWEST_JUDGED, Extractor, as_seen, scaled
 from vqmm.evaluation.material import Material, Side
+from vqmm.evaluation.reconstruction import rebuild
 from vqmm.metrics import (
     bootstrap_figure,
     classifier_score,
@@ -17,9 +18,6 @@ from vqmm.metrics import (
     kernel_distance,
     precision_recall,
 )
-from vqmm.models import VAE, Codes
-
-BATCH = 100
 
 
 def generation_section(
@@ -29,14 +27,15 @@ def generation_section(
     count: int,
     resamples: int,
     seed: int,
+    draws: Draws | None = None,
 ) -> dict[str, Any]:
     """`generation` of `evaluation.json`.
 
-    `unconditional`: items drawn from the model's simple prior (see `draw`) beside the split that
-    is judged, in features; `floor` is the distance of as many training items from it, which
-    nobody can beat but by chance. `audio_to_image` and `image_to_audio`: what is rebuilt from
-    the shared latents of the other modality alone, and how often the classifier sees the
-    other's label in it.
+    `unconditional`: items drawn from a prior beside the split that is judged, in features;
+    `floor` is the distance of as many training items from it, which nobody can beat but by chance;
+    with a trained prior also `reconstructed`, that of as many training items that the tokenizer
+    has rebuilt, which is what its codes allow. `audio_to_image` and `image_to_audio`: what is made
+    from items of the other modality, and how often the classifier sees the other's label in it.
 
     Args:
         model: with codes or a VAE.
@@ -44,18 +43,20 @@ def generation_section(
         extractors: of `fit_extractors`.
         count: of items drawn, at least `FEWEST_JUDGED`.
         resamples, seed: of the intervals; the seed also of the draw.
+        draws: of a trained prior; None: the simple one of `SimpleDraws`.
     """
+    source = draws or SimpleDraws(model, material)
     sides = {"audio": material.audio, "image": material.image}
     training = {"audio": material.train_audio, "image": material.train_image}
     section: dict[str, Any] = {
-        "prior": PRIORS["vae" if isinstance(model, VAE) else "codes"],
+        "prior": source.name,
         "extractors": {
             name: {"kind": found.kind, "accuracy": found.taught.accuracy}
             for name, found in extractors.items()
         },
         "unconditional": {},
     }
-    drawn = draw(model, material, max(count, FEWEST_JUDGED), seed)
+    drawn = source.together(max(count, FEWEST_JUDGED), seed)
     drawn["audio"] = scaled(drawn["audio"])
     for name, extractor in extractors.items():
         real = extractor.features(as_seen(model, sides[name]))
@@ -70,60 +71,21 @@ def generation_section(
             rows = np.random.default_rng(seed).permutation(len(train.inputs))[: len(items)]
             floor = extractor.features(as_seen(model, train._replace(inputs=train.inputs[rows])))
             section["unconditional"][name]["floor"] = compared(real, floor, resamples, seed)
+            if draws is not None:
+                again = rebuild(model, train, rows)
+                best = extractor.features(scaled(again) if name == "audio" else again)
+                section["unconditional"][name]["reconstructed"] = compared(real, best, resamples, seed)
     if {found.kind for found in extractors.values()} == {"labels"} and len(extractors) == 2:
         said, shown = (extractors[name].probabilities(drawn[name]).argmax(1) for name in ("audio", "image"))
         together = (said == shown).astype("float64")
         section["unconditional"]["joint_coherence"] = bootstrap_figure(
             together, resamples=resamples, seed=seed
         ).to_json()
-        for source, target in (("audio", "image"), ("image", "audio")):
-            found = _carried(model, sides[source], target, extractors[target])
+        for given, target in (("audio", "image"), ("image", "audio")):
+            found = _coherent(source, sides[given], target, extractors[target], seed)
             coherence = bootstrap_figure(found, resamples=resamples, seed=seed)
-            section[f"{source}_to_{target}"] = {"coherence": coherence.to_json()}
+            section[f"{given}_to_{target}"] = {"coherence": coherence.to_json()}
     return section
-
-
-PRIORS = {
-    "vae": "latents from the standard normal distribution, the shared ones the same for both modalities",
-    "codes": "each code from how often the training split has it at its place, independent of the others",
-}
-
-
-def draw(model: Any, material: Material, count: int, seed: int) -> dict[str, np.ndarray]:
-    """Items of both modalities from the simple prior that `PRIORS` names, paired by their shared latents.
-
-    A stand-in until a prior over codes has learned which of them go together.
-
-    Returns:
-        Pictures f32[count, H, W, C] and log-mel f32[count, frames, mels, 1] by modality.
-    """
-    training = {
-        "audio": material.train_audio or material.audio,
-        "image": material.train_image or material.image,
-    }
-    rng = np.random.default_rng(seed)
-    noise = keras.random.SeedGenerator(seed)
-    parts: dict[str, list[np.ndarray]] = {"audio": [], "image": []}
-    encoder = model.encoders["audio"]
-    both = None
-    if not isinstance(model, VAE) and _same(training):
-        both = np.concatenate([side.encoded.shared for side in training.values()])
-    for start in range(0, count, BATCH):
-        size = min(BATCH, count - start)
-        if isinstance(model, VAE):
-            shared = None
-            if encoder.layout == "slots":
-                shared = keras.random.normal((size, encoder.slots, model.decoders["audio"].dim), seed=noise)
-            for name, found in parts.items():
-                found.append(np.asarray(model.sample(size, name, noise, shared)))
-            continue
-        common = None if both is None else _by_place(both, size, rng)
-        for name, found in parts.items():
-            encoded = training[name].encoded
-            codes = _by_place(encoded.shared, size, rng) if common is None else common
-            private = None if encoded.private is None else _by_place(encoded.private, size, rng)
-            found.append(np.asarray(model.decode(Codes(codes, private), name)))
-    return {name: np.concatenate(found) for name, found in parts.items()}
 
 
 def compared(real: np.ndarray, fake: np.ndarray, resamples: int, seed: int) -> dict[str, Any]:
@@ -137,23 +99,9 @@ def compared(real: np.ndarray, fake: np.ndarray, resamples: int, seed: int) -> d
     }
 
 
-def _carried(model: Any, side: Side, target: str, extractor: Extractor) -> np.ndarray:
+def _coherent(draws: Draws, side: Side, target: str, extractor: Extractor, seed: int) -> np.ndarray:
     """1 where the classifier sees in the carried item the label of its source, else 0; f64[n]."""
-    known = side.encoded.labels >= 0
-    source = side.encoded.modality
-    inputs, labels = side.inputs[known], side.encoded.labels[known]
-    seen = []
-    for start in range(0, len(inputs), BATCH):
-        items = np.asarray(model.reconstruct(inputs[start : start + BATCH], source, to=target))
-        seen.append(extractor.probabilities(scaled(items) if target == "audio" else items).argmax(1))
-    return (np.concatenate(seen) == labels).astype("float64")
-
-
-def _by_place(codes: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
-    """Codes i32[count, T], each place drawn from those that the items have there."""
-    rows = rng.integers(len(codes), size=(count, codes.shape[1]))
-    return codes[rows, np.arange(codes.shape[1])]
-
-
-def _same(sides: Mapping[str, Side]) -> bool:
-    return len({side.encoded.shared.shape[1] for side in sides.values()}) == 1
+    rows = np.flatnonzero(side.encoded.labels >= 0)
+    items = draws.carried(side, rows, target, seed)
+    seen = extractor.probabilities(scaled(items) if target == "audio" else items).argmax(1)
+    return (seen == side.encoded.labels[rows]).astype("float64")

@@ -4,11 +4,15 @@ from vqmm.models.alphabet import without_idle_codes
 from vqmm.models.autoencoder import PairAutoencoder
 from vqmm.models.build import build_model
 from vqmm.models.codes import Codes
+from vqmm.models.decoding import Sampler, Settings
+from vqmm.models.prior import Prior
+from vqmm.models.token_layout import HIDDEN, TokenLayout, layout_of
 from vqmm.models.vae import VAE, Gaussian, Posterior
 from vqmm.models.vqgan import VQGAN
 from vqmm.models.vqvae import VQVAE, Outputs
 
 __all__ = [
+    "HIDDEN",
     "VAE",
     "VQGAN",
     "VQVAE",
@@ -16,7 +20,12 @@ __all__ = [
     "Gaussian",
     "Outputs",
     "PairAutoencoder",
+    "Prior",
+    "Sampler",
+    "Settings",
+    "TokenLayout",
     "Posterior",
     "build_model",
+    "layout_of",
     "without_idle_codes",
 ]

@@ -10,7 +10,7 @@ import numpy as np
 from vqmm.atomic import replacing
 from vqmm.config import Config
 from vqmm.evaluation import Material, rebuild, waveforms
-from vqmm.evaluation.generation import draw
+from vqmm.evaluation.draws import SimpleDraws
 from vqmm.report.examples import draw_rows
 
 PICTURES, SOUNDS = 8, 3
@@ -44,7 +44,7 @@ def gather_gallery(model: Any, material: Material, config: Config) -> Gallery:
     audio, image = material.audio, material.image
     pictures = draw_rows(image.encoded.labels, PICTURES, SEED)
     sounds = draw_rows(audio.encoded.labels, SOUNDS, SEED)
-    drawn = draw(model, material, PICTURES, SEED)
+    drawn = SimpleDraws(model, material).together(PICTURES, SEED)
     mels = rebuild(model, audio, sounds), drawn["audio"][:SOUNDS]
     return Gallery(
         image.inputs[pictures],

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import tensorflow as tf
 
-from vqmm.config import Config
+from vqmm.config import Config, Train
 from vqmm.data.batches import paired_evaluation_batches, training_batches
 from vqmm.data.records import Dataset
 from vqmm.models import VQGAN, VQVAE, build_model, without_idle_codes
@@ -66,13 +66,30 @@ def train(
     # Before anything starts TensorFlow: devices cannot be split later.
     strategy = make_strategy(config.train)
     with create_run(folder, config, identity(dataset)) as run, precision(config.train):
-        if config.train.deterministic:
-            tf.config.experimental.enable_op_determinism()
+        deterministic_ops(config.train)
         shown = progress or TrainingProgress(config.train.steps)
-        return _Training(config, dataset, run, strategy, shown).run()
+        return Training(config, dataset, run, strategy, shown).run()
 
 
-class _Training:
+def deterministic_ops(spec: Train) -> None:
+    """Switches deterministic ops on for the process, where the config asks for them."""
+    if spec.deterministic:
+        tf.config.experimental.enable_op_determinism()
+
+
+class Training:
+    """One process's part of a run, from its last checkpoint to its end.
+
+    Another kind of model takes other batches and figures: see the methods below `run`.
+
+    Args:
+        config: of the run.
+        dataset: that it is trained on.
+        run: its folder, held by this process.
+        strategy: which devices.
+        progress: where to show it.
+    """
+
     def __init__(
         self, config: Config, dataset: Dataset, run: RunFolder, strategy: Any, progress: TrainingProgress
     ):
@@ -82,7 +99,7 @@ class _Training:
         self.strategy = strategy
         self.progress = progress
         with strategy.scope():
-            self.model: Any = build_model(config)
+            self.model: Any = self.build()
             optimizers = compile_model(self.model, config)
         self.checkpoints = Checkpoints(
             run.last, run.best, self.model, optimizers, config.train.keep_checkpoints
@@ -110,6 +127,42 @@ class _Training:
             self._loop()
         return self._finish()
 
+    def build(self) -> Any:
+        """The model with fresh weights."""
+        return build_model(self.config)
+
+    def batches(self) -> tf.data.Dataset:
+        """Of training, from the current step on."""
+        return training_batches(self.dataset, self.config, start_step=self.step)
+
+    def validation(self) -> Any:
+        """What measures the model now and then, None where there is nothing to measure it on."""
+        counts = self.dataset.counts.get("validation", {})
+        if not counts.get("recordings") or not counts.get("pictures"):
+            self.progress.say("the data has no validation pairs: the last model counts as the best")
+            return None
+        size = self.config.evaluate.batch_size
+        batches = paired_evaluation_batches(self.dataset, self.config, "validation", size)
+        validation = Validation(self.model, batches)
+        return validation if len(validation) else None
+
+    def show_examples(self, board: TensorBoardLog, validation: Any) -> None:
+        """What TensorBoard shows besides curves."""
+        board.examples(self.step, self.model, validation.batches[0])
+
+    def finished_model(self) -> Any:
+        """The run's model, from the checkpoint that `train.model` names."""
+        model = model_from_checkpoint(self.config, self.folder.weights(self.config), self.build)
+        if isinstance(model, VQGAN):
+            model.take_averages()
+        if self.coded and self.config.loss.agreement:
+            model = without_idle_codes(model)
+            start, stop = model.quantizer.range_of("shared")
+            self.progress.say(
+                f"{stop - start} of {self.config.model.quantizer.shared} shared codes are in use"
+            )
+        return model
+
     def _introduce(self) -> None:
         if self.step:
             self.progress.say(
@@ -128,9 +181,8 @@ class _Training:
     def _loop(self) -> None:
         config, train = self.config, self.config.train
         self._teach_perceiver()
-        batches = training_batches(self.dataset, config, start_step=self.step)
-        runner = StepRunner(self.model, self.strategy, batches, train.jit_compile)
-        validation = self._validation()
+        runner = StepRunner(self.model, self.strategy, self.batches(), train.jit_compile)
+        validation = self.validation()
         board = self._board()
         window = _Window()
         rate = 0.0  # steps per second
@@ -170,16 +222,6 @@ class _Training:
     def _due(self, every: int) -> bool:
         return self.step % every == 0 or self.step == self.config.train.steps
 
-    def _validation(self) -> Validation | None:
-        counts = self.dataset.counts.get("validation", {})
-        if not counts.get("recordings") or not counts.get("pictures"):
-            self.progress.say("the data has no validation pairs: the last model counts as the best")
-            return None
-        size = self.config.evaluate.batch_size
-        batches = paired_evaluation_batches(self.dataset, self.config, "validation", size)
-        validation = Validation(self.model, batches)
-        return validation if len(validation) else None
-
     def _board(self) -> TensorBoardLog | None:
         if not self.config.train.tensorboard:
             return None
@@ -187,7 +229,7 @@ class _Training:
 
         return TensorBoardLog(self.folder.tensorboard, self.config)
 
-    def _validate(self, validation: Validation, board: TensorBoardLog | None) -> None:
+    def _validate(self, validation: Any, board: TensorBoardLog | None) -> None:
         figures = validation.figures()
         check_terms(list(figures), np.array([list(figures.values())]), self.step, self.checkpoints.last_path)
         best = self.best.see(self.step, figures)
@@ -196,7 +238,7 @@ class _Training:
             self.checkpoints.save_best()
         self._write("validation", figures, board)
         if board:
-            board.examples(self.step, self.model, validation.batches[0])
+            self.show_examples(board, validation)
         self.progress.validated(self.step, figures, best)
 
     def _teach_perceiver(self) -> None:
@@ -219,15 +261,7 @@ class _Training:
             board.scalars(self.step, split, figures)
 
     def _finish(self) -> Run:
-        self.model = model_from_checkpoint(self.config, self.folder.weights(self.config))
-        if isinstance(self.model, VQGAN):
-            self.model.take_averages()
-        if self.coded and self.config.loss.agreement:
-            self.model = without_idle_codes(self.model)
-            start, stop = self.model.quantizer.range_of("shared")
-            self.progress.say(
-                f"{stop - start} of {self.config.model.quantizer.shared} shared codes are in use"
-            )
+        self.model = self.finished_model()
         save_model(self.model, self.folder.model)
         return Run(self.config, self.model, self.folder.path, int(self.model.step))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +11,12 @@ import tensorflow as tf
 
 from vqmm.config import Config
 from vqmm.errors import UserError
-from vqmm.models import PairAutoencoder, build_model
+from vqmm.models import PairAutoencoder, Prior, build_model
 from vqmm.training.checkpoints import restore_model
 from vqmm.training.precision import precision
 
 
-def save_model(model: PairAutoencoder, path: Path) -> None:
+def save_model(model: PairAutoencoder | Prior, path: Path) -> None:
     """Writes `model` to `path` (a `.keras` file), replacing it in one move.
 
     Raises:
@@ -41,13 +41,22 @@ def load_model(path: Path) -> Any:
         model = keras.saving.load_model(path, compile=False, safe_mode=True)
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise UserError(f"cannot read the model {path}: {_reason(error)}") from None
-    if not isinstance(model, PairAutoencoder):
-        raise UserError(f"{path} holds a {type(model).__name__}; a run's model is a VQVAE, VQGAN or VAE")
+    if not isinstance(model, (PairAutoencoder, Prior)):
+        raise UserError(
+            f"{path} holds a {type(model).__name__}; a run's model is a VQVAE, VQGAN, VAE or Prior"
+        )
     return model
 
 
-def model_from_checkpoint(config: Config, folders: Sequence[Path]) -> Any:
+def model_from_checkpoint(
+    config: Config, folders: Sequence[Path], build: Callable[[], Any] | None = None
+) -> Any:
     """Builds the model of `config` with the weights of the first folder that has a checkpoint.
+
+    Args:
+        config: of the run.
+        folders: of checkpoints.
+        build: makes the model; None: as `build_model` does.
 
     Raises:
         UserError: none of the folders has one, or it does not fit the config.
@@ -56,7 +65,7 @@ def model_from_checkpoint(config: Config, folders: Sequence[Path]) -> Any:
         path = tf.train.latest_checkpoint(folder)
         if path is not None:
             with precision(config.train):
-                model = build_model(config)
+                model = build() if build else build_model(config)
             restore_model(model, path)
             return model
     run = folders[0].parent.parent

@@ -18,6 +18,9 @@ SHOWN = (  # in this order, where a run has them
     "pair_agreement",
     "retrieval_map",
     "usage_shared",
+    "nats_shared",
+    "nats_image",
+    "nats_audio",
 )
 QUIET = 30.0  # seconds between lines where there is no terminal
 

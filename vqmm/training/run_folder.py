@@ -13,6 +13,7 @@ from vqmm.atomic import replacing, write_atomic
 from vqmm.config import Config, load_config, save_config
 from vqmm.data.records import Dataset
 from vqmm.errors import UserError
+from vqmm.tokens import check_fingerprint
 from vqmm.training.differences import Difference, differences
 from vqmm.training.lock import hold
 
@@ -32,6 +33,8 @@ CHANGEABLE = (
     "train.model",
     "train.tensorboard",
     "evaluate",
+    "prior.tokenizer",  # it may move; its codebook may not change
+    "prior.sampling",
 )
 
 
@@ -97,13 +100,13 @@ class Run:
 
     Attributes:
         config: that it was trained with.
-        model: ready to encode and decode.
+        model: ready to encode and decode; a prior: to be drawn from.
         folder: the run folder.
         step: steps that the weights have been trained for.
     """
 
     config: Config
-    model: Any  # a PairAutoencoder
+    model: Any  # a PairAutoencoder or a Prior
     folder: Path
     step: int
 
@@ -183,6 +186,8 @@ def open_run(folder: str | Path, coded: bool = False) -> Run:
             f"{run.path} holds no run: it has no {run.config.name}; give a folder that train made"
         )
     config = load_config(run.config)
+    if coded and config.prior is not None:
+        raise UserError(f"{run.path} holds a prior; give the run of its tokenizer, {config.prior.tokenizer}")
     if coded and config.model.kind == "vae":
         raise UserError(f"{run.path} holds a VAE, which has no codes; give a run of a vqvae or vqgan")
     # Loaded late, so that a wrong path is told at once.
@@ -190,6 +195,10 @@ def open_run(folder: str | Path, coded: bool = False) -> Run:
 
     if run.model.exists():
         model = model_file.load_model(run.model)
+    elif config.prior is not None:
+        raise UserError(
+            f"{run.path} holds a prior whose training has not ended; finish it with the command that began it"
+        )
     else:
         model = model_file.model_from_checkpoint(config, run.weights(config))
     return Run(config, model, run.path, int(model.step))
@@ -223,6 +232,9 @@ def _check_same(run: RunFolder, config: Config, data: Mapping[str, Any]) -> None
             f"{run.path} was trained on other data: "
             f"{'; '.join(map(str, differences(before, dict(data))))}. Give another --run, or the same --data"
         )
+    books = [known.get("tokenizer", {}).get("fingerprint") for known in (before, data)]
+    if before and None not in books:
+        check_fingerprint(run.path, *books)
 
 
 def _may_change(difference: Difference) -> bool:

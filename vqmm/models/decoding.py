@@ -1,0 +1,232 @@
+"""Draws items from a prior: in parallel, or one token after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import ops
+
+from vqmm.models.prior import Prior
+from vqmm.models.sampling import drawn, guided, gumbel, least_certain, only_likely, still_hidden
+from vqmm.models.token_layout import HIDDEN
+
+
+class Settings(NamedTuple):
+    """How to sample.
+
+    Attributes:
+        steps: of parallel decoding, at most, shared codes included.
+        temperature: of the tokens' distributions; 0 takes the likeliest.
+        randomness: Gumbel noise on which tokens are kept first, relative; it falls to 0 with the steps.
+        guidance: weight of classifier-free guidance; 0 is none.
+        top_k: likeliest codes that may be drawn; 0: all.
+        top_p: their least total probability; 1: all.
+    """
+
+    steps: int = 12
+    temperature: float = 1.0
+    randomness: float = 4.5
+    guidance: float = 0.0
+    top_k: int = 0
+    top_p: float = 1.0
+
+
+class Sampler:
+    """Fills hidden tokens.
+
+    The masked prior fills the shared codes first, from themselves and what is kept of the
+    rest, and then the private ones of all modalities at once, each section by its own cosine
+    schedule. The autoregressive one fills from left to right; kept tokens count when their turn
+    comes.
+
+    Args:
+        prior: its kind decides.
+        settings: how to sample.
+    """
+
+    def __init__(self, prior: Prior, settings: Settings | None = None):
+        self.prior = prior
+        self.settings = settings or Settings()
+        self._noise = keras.random.SeedGenerator(0)
+        self._compiled: dict[Any, Callable[..., Any]] = {}
+
+    def fill(
+        self,
+        tokens: np.ndarray,
+        sections: Sequence[str],
+        seed: int = 0,
+        label: np.ndarray | None = None,
+        progress: Callable[[float], None] | None = None,
+    ) -> np.ndarray:
+        """Draws what is hidden.
+
+        Args:
+            tokens: i32[B, T] of `sections`, rows of the joint codebook, -1 where to be drawn.
+            sections: names, in the order of the layout; the others are absent.
+            seed: the same one gives the same items for the same batch.
+            label: i32[B], -1 for none; None for none at all.
+            progress: called with the share that is done.
+
+        Returns:
+            i32[B, T] without hidden tokens; those that were known are as they were.
+        """
+        self._noise.state.assign(np.array([seed, 0], "uint32"))
+        names = tuple(sections)
+        known = tf.constant(tokens, tf.int32)
+        labels = None if label is None else tf.constant(label, tf.int32)
+        report = progress or (lambda share: None)
+        if self.prior.causal:
+            found = self._once(("forward", names, labels is None), self._forward, names)(known, labels)
+            report(1.0)
+            return found.numpy()
+        return self._parallel(known, names, labels, report).numpy()
+
+    def _parallel(
+        self, known: Any, names: tuple[str, ...], label: Any, report: Callable[[float], None]
+    ) -> Any:
+        parts = self.prior.tokens.slices(names)
+        hidden = known.numpy() == HIDDEN
+        private = [name for name in names if name != "shared" and hidden[:, parts[name]].any()]
+        ahead = hidden[:, parts["shared"]].any()
+        private_steps, shared_steps = _split(self.settings.steps, bool(ahead), bool(private), parts["shared"])
+        total, done = private_steps + shared_steps, 0
+        if shared_steps:
+            # Private codes say something of the shared ones only where some are kept.
+            kept = [n for n in names if n == "shared" or not hidden[:, parts[n]].all()]
+            places = np.concatenate([np.arange(known.shape[1])[parts[n]] for n in kept])
+            narrow = tf.gather(known, places, axis=1)
+            for step in range(shared_steps):
+                narrow = self._round(
+                    narrow, tuple(kept), ("shared",), step, shared_steps, label, hidden[:, places]
+                )
+                done += 1
+                report(done / total)
+            known = tf.concat([narrow[:, parts["shared"]], known[:, parts["shared"].stop :]], axis=1)
+        for step in range(private_steps):
+            known = self._round(known, names, tuple(private), step, private_steps, label, hidden)
+            done += 1
+            report(done / total)
+        return known
+
+    def _round(
+        self,
+        known: Any,
+        names: tuple[str, ...],
+        filled: tuple[str, ...],
+        step: int,
+        steps: int,
+        label: Any,
+        at_first: np.ndarray,
+    ) -> Any:
+        parts = self.prior.tokens.slices(names)
+        left = {
+            name: np.array([still_hidden(step, steps, n) for n in at_first[:, parts[name]].sum(1)], "int32")
+            for name in filled
+        }
+        noise = self.settings.randomness * (1.0 - (step + 1) / steps)
+        one = self._once(("round", names, filled, label is None), self._one_round, names, filled)
+        return one(known, label, left, tf.constant(noise, tf.float32))
+
+    def _one_round(self, names: tuple[str, ...], filled: tuple[str, ...]) -> Callable[..., Any]:
+        prior, parts = self.prior, self.prior.tokens.slices(names)
+        offsets = prior.tokens.offsets(names)
+
+        def run(known: Any, label: Any, left: dict[str, Any], noise: Any) -> Any:
+            scores = self._scores(known, label, names, on_shared="shared" in filled)
+            pieces = []
+            for name, part in parts.items():
+                here = known[:, part]
+                if name not in filled:
+                    pieces.append(here)
+                    continue
+                likely = only_likely(scores[name], self.settings.top_k, self.settings.top_p)
+                choice = drawn(likely, self.settings.temperature, self._noise)
+                logs = ops.log_softmax(scores[name], axis=-1)
+                confidence = ops.take_along_axis(logs, choice[..., None], axis=-1)[..., 0]
+                confidence = confidence + noise * gumbel(ops.shape(confidence), self._noise)
+                hidden = here < 0
+                again = least_certain(confidence, hidden, left[name])
+                fresh = ops.where(hidden, choice + offsets[part], here)
+                pieces.append(ops.where(again, HIDDEN, fresh))
+            return ops.concatenate(pieces, axis=1)
+
+        return run
+
+    def _scores(self, known: Any, label: Any, names: tuple[str, ...], on_shared: bool) -> dict[str, Any]:
+        weight = self.settings.guidance
+        if not weight or (on_shared and label is None):
+            return self.prior(known, label, sections=names)
+        # Without the condition: no label, and for private codes no shared ones. Both in one batch.
+        blind = known if on_shared else self._blind(known, names)
+        both = None if label is None else ops.concatenate([label, ops.full_like(label, -1)], axis=0)
+        scores = self.prior(ops.concatenate([known, blind], axis=0), both, sections=names)
+        return {name: guided(*ops.split(found, 2, axis=0), weight) for name, found in scores.items()}
+
+    def _blind(self, known: Any, names: tuple[str, ...]) -> Any:
+        shared = self.prior.tokens.slices(names)["shared"]
+        return ops.concatenate([ops.full_like(known[:, shared], HIDDEN), known[:, shared.stop :]], axis=1)
+
+    def _forward(self, names: tuple[str, ...]) -> Callable[..., Any]:
+        prior, parts = self.prior, self.prior.tokens.slices(names)
+        where, offsets = prior.tokens.places(names), prior.tokens.offsets(names)
+        length, settings = len(where), self.settings
+        choosers = dict(zip(prior.tokens.names, prior.choosers, strict=True))
+
+        guide = bool(settings.guidance)
+
+        def run(known: Any, label: Any) -> Any:
+            batch = ops.shape(known)[0]
+            caches = prior.empty_caches(batch * (2 if guide else 1), length)
+            tokens = known
+            before = ops.full((batch, 1), HIDDEN, "int32")
+            asked = label
+            if guide and label is not None:
+                asked = ops.concatenate([label, ops.full_like(label, -1)], axis=0)
+            for name, part in parts.items():
+
+                def more(place: Any, *_: Any, stop: int = part.stop) -> Any:
+                    return place < stop
+
+                def body(place: Any, before: Any, tokens: Any, caches: Any, name: str = name) -> Any:
+                    spot = ops.take(where, place)
+                    if guide:  # the second half does not see the shared codes, which come first
+                        blind = ops.where(place <= parts["shared"].stop, HIDDEN, before)
+                        before = ops.concatenate([before, blind], axis=0)
+                    x = prior.first_vectors(before, spot[None], asked)
+                    mask = (ops.arange(length) <= place)[None, None]
+                    x, caches = prior.one(x, caches, place, mask)
+                    logits = ops.cast(choosers[name](prior.last(x)), "float32")
+                    if guide:
+                        with_it, without = ops.split(logits, 2, axis=0)
+                        logits = with_it if name == "shared" else guided(with_it, without, settings.guidance)
+                    likely = only_likely(logits, settings.top_k, settings.top_p)
+                    choice = drawn(likely, settings.temperature, self._noise) + ops.take(offsets, place)
+                    given = ops.slice(tokens, (0, place), (batch, 1))
+                    before = ops.where(given < 0, choice, given)
+                    return place + 1, before, ops.slice_update(tokens, (0, place), before), caches
+
+                _, before, tokens, caches = ops.while_loop(
+                    more, body, (ops.convert_to_tensor(part.start), before, tokens, caches)
+                )
+            return tokens
+
+        return run
+
+    def _once(self, key: Any, make: Callable[..., Any], *args: Any) -> Callable[..., Any]:
+        if key not in self._compiled:
+            self._compiled[key] = tf.function(make(*args), reduce_retracing=True, autograph=False)
+        return self._compiled[key]
+
+
+def _split(steps: int, shared: bool, private: bool, part: slice) -> tuple[int, int]:
+    """Steps for private and for shared codes."""
+    if not shared:
+        return steps if private else 0, 0
+    if not private:
+        return 0, steps
+    first = max(min(steps // 3, part.stop - part.start), 1)
+    return max(steps - first, 1), first

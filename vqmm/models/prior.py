@@ -1,0 +1,244 @@
+"""A transformer over an item's codes, that learns which of them go together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from vqmm.models.token_layout import HIDDEN, TokenLayout
+from vqmm.networks.transformer import Cache, TransformerBlock
+from vqmm.replicas import replica_count, sum_over_replicas
+
+KINDS = ("masked", "autoregressive")
+
+
+@keras.saving.register_keras_serializable("vqmm")
+class Prior(keras.Model):
+    """Says what hidden tokens may be, given those that are known.
+
+    `masked`: every token sees every other, hidden ones are guessed all at once (MaskGIT, Chang
+    et al. 2022); `autoregressive`: a token sees those before it. Sections that an item does
+    not have are seen by none. `vqmm.models.decoding.Sampler` draws from it.
+
+    Args:
+        layout: as `TokenLayout.to_config` gives it.
+        dim: of the tokens' vectors.
+        depth: blocks.
+        heads: of each block's attention.
+        dropout: in the blocks and of the vectors that come in.
+        kind: `"masked"` or `"autoregressive"`.
+        classes: labels that items may be asked for by; 0 for none.
+        label_smoothing: share of the target that is spread over all choices.
+        fingerprint: of the codebook that the codes belong to, see `vqmm.tokens.fingerprint`.
+        seed: of weights and dropout.
+
+    A batch is a dict with `tokens` i32[B, T], rows of the joint codebook (any number where absent);
+    `hidden` bool[B, T], what is to be guessed; `present` bool[B, sections]; `label` i32[B], -1 for
+    none.
+
+    Raises:
+        ValueError: an unknown kind.
+    """
+
+    def __init__(
+        self,
+        layout: Sequence[Sequence[Any]],
+        dim: int = 64,
+        depth: int = 3,
+        heads: int = 4,
+        dropout: float = 0.1,
+        kind: str = "masked",
+        classes: int = 0,
+        label_smoothing: float = 0.0,
+        fingerprint: str = "",
+        seed: int = 0,
+        **kwargs: Any,
+    ):
+        super().__init__(**kwargs)
+        if kind not in KINDS:
+            raise ValueError(f"kind={kind!r}; legal: {', '.join(KINDS)}")
+        self.tokens = TokenLayout.from_config(layout)
+        self.dim = dim
+        self.depth = depth
+        self.heads = heads
+        self.dropout = dropout
+        self.kind = kind
+        self.classes = classes
+        self.label_smoothing = label_smoothing
+        self.fingerprint = fingerprint
+        self.seed = seed
+        normal = [keras.initializers.RandomNormal(stddev=0.02, seed=seed + place) for place in range(3)]
+        self.code_vectors = keras.layers.Embedding(self.tokens.codes + 1, dim, normal[0], name="codes")
+        self.place_vectors = self.add_weight(
+            name="places", shape=(self.tokens.length, dim), initializer=normal[1]
+        )
+        self.label_vectors = keras.layers.Embedding(classes + 1, dim, normal[2], name="labels")
+        self.drop = keras.layers.Dropout(dropout, seed=seed)
+        self.blocks = [
+            TransformerBlock(heads, dropout=dropout, seed=seed + 10 * (place + 1), name=f"block_{place}")
+            for place in range(depth)
+        ]
+        self.last = keras.layers.LayerNormalization(epsilon=1e-5, name="last")
+        self.choosers = [
+            keras.layers.Dense(section.choices, name=f"choose_{section.name}")
+            for section in self.tokens.sections
+        ]
+        self.step = self.add_weight(
+            name="step",
+            shape=(),
+            dtype="int64",
+            initializer="zeros",
+            trainable=False,
+            aggregation="only_first_replica",
+        )
+        self.code_vectors.build((None, self.tokens.length))
+        self.label_vectors.build((None,))
+        for layer in (*self.blocks, self.last, *self.choosers):
+            layer.build((None, self.tokens.length, dim))
+        self.built = True
+
+    @property
+    def causal(self) -> bool:
+        """Whether a token sees those before it alone."""
+        return self.kind == "autoregressive"
+
+    def call(
+        self,
+        tokens: Any,
+        label: Any = None,
+        present: Any = None,
+        sections: Sequence[str] | None = None,
+        training: bool | None = None,
+    ) -> dict[str, Any]:
+        """Scores of what each token may be.
+
+        Args:
+            tokens: i32[B, T], rows of the joint codebook, -1 where hidden.
+            label: i32[B], -1 for none; None for none at all.
+            present: bool[B, sections of `tokens`]; None: all.
+            sections: which ones `tokens` consists of; None: all. The others are as if absent.
+
+        Returns:
+            By section f32[B, length, choices]: logits over the codes that the token may be.
+        """
+        x = self.drop(self._embedded(tokens, label, sections), training=training)
+        mask = self.visible(present, sections)
+        for block in self.blocks:
+            x = block(x, mask, training=training)
+        return self.logits(x, sections)
+
+    def logits(self, x: Any, sections: Sequence[str] | None = None) -> dict[str, Any]:
+        """From the last block's vectors f32[B, T, dim] to logits by section."""
+        x = self.last(x)
+        choosers = dict(zip(self.tokens.names, self.choosers, strict=True))
+        return {
+            name: ops.cast(choosers[name](x[:, part]), "float32")
+            for name, part in self.tokens.slices(sections).items()
+        }
+
+    def visible(self, present: Any = None, sections: Sequence[str] | None = None) -> Any:
+        """Which token (row) sees which, bool[B or 1, T, T]; None where each sees all."""
+        parts = self.tokens.slices(sections)
+        length = sum(part.stop - part.start for part in parts.values())
+        mask = None
+        if present is not None:
+            of_token = np.repeat(np.arange(len(parts)), [part.stop - part.start for part in parts.values()])
+            if self.causal:  # a place holds the token before it
+                of_token = np.concatenate([of_token[:1], of_token[:-1]])
+            mask = ops.take(ops.cast(present, "bool"), of_token, axis=1)[:, None]
+        if self.causal:
+            before = np.tril(np.ones((1, length, length), bool))
+            return ops.convert_to_tensor(before) if mask is None else ops.logical_and(before, mask)
+        return mask
+
+    def first_vectors(self, tokens: Any, places: Any, label: Any) -> Any:
+        """What the first block reads: tokens i32[B, N] (-1 hidden) that stand at `places` i32[N]."""
+        x = self.code_vectors(ops.where(tokens < 0, self.tokens.codes, tokens))
+        x = x + ops.take(ops.convert_to_tensor(self.place_vectors), places, axis=0)
+        if label is not None:
+            x = x + self.label_vectors(ops.where(label < 0, self.classes, label))[:, None]
+        return x
+
+    def empty_caches(self, batch: Any, length: int) -> list[Cache]:
+        """For `one`, before the first token."""
+        return [block.empty_cache(batch, length, self.dim) for block in self.blocks]
+
+    def one(self, vectors: Any, caches: Sequence[Cache], place: Any, mask: Any) -> tuple[Any, list[Cache]]:
+        """Runs the blocks on one token, f32[B, 1, dim]; see `TransformerBlock.step`."""
+        after = []
+        for block, cache in zip(self.blocks, caches, strict=True):
+            vectors, cache = block.step(vectors, cache, place, mask)
+            after.append(cache)
+        return vectors, after
+
+    def compute_losses(self, batch: Mapping[str, Any], training: bool) -> dict[str, Any]:
+        """Mean cross-entropy of the hidden tokens, in nats: over all, and by section."""
+        tokens, hidden = batch["tokens"], batch["hidden"]
+        present = batch["present"]
+        asked = ops.take(present, self._section_of(), axis=1)
+        if self.causal:  # all tokens are guessed; only items that lost their shared codes go without
+            shared = np.arange(self.tokens.length) < self.tokens.sections[0].length
+            lost = ops.all(ops.logical_or(hidden, ~shared), axis=1, keepdims=True)
+            blind = ops.logical_and(lost, shared)
+            known = ops.where(blind, HIDDEN, tokens)
+            asked = ops.logical_and(asked, ops.logical_not(blind))
+        else:
+            known = ops.where(hidden, HIDDEN, tokens)
+            asked = ops.logical_and(asked, hidden)
+        scores = self(known, batch.get("label"), present=present, training=training)
+        targets = tokens - self.tokens.offsets()
+        figures, total = {}, ops.zeros(())
+        for section in self.tokens.sections:
+            part = self.tokens.slices()[section.name]
+            here = ops.cast(asked[:, part], "float32")
+            wanted = ops.where(asked[:, part], targets[:, part], 0)
+            nats = _cross_entropy(scores[section.name], wanted, self.label_smoothing if training else 0.0)
+            total = total + ops.sum(nats * here)
+            figures[f"nats_{section.name}"] = ops.sum(nats * here) / ops.maximum(ops.sum(here), 1.0)
+        # A mean over the tokens of all replicas, so that a step does not depend on how a batch is split.
+        (count,) = sum_over_replicas([ops.sum(ops.cast(asked, "float32"))])
+        return {"loss": total * replica_count() / ops.maximum(count, 1.0), **figures}
+
+    def train_step(self, batch: Mapping[str, Any]) -> dict[str, Any]:
+        import tensorflow as tf
+
+        with tf.GradientTape() as tape:
+            figures = self.compute_losses(batch, training=True)
+            # The optimizer adds gradients over replicas; the loss is a mean over them.
+            scaled = self.optimizer.scale_loss(figures["loss"] / replica_count())
+        variables = self.trainable_variables
+        gradients = tape.gradient(scaled, variables)
+        filled = [ops.zeros_like(v) if g is None else g for g, v in zip(gradients, variables, strict=True)]
+        self.optimizer.apply(filled, variables)
+        self.step.assign_add(1)
+        return figures
+
+    def test_step(self, batch: Mapping[str, Any]) -> dict[str, Any]:
+        return self.compute_losses(batch, training=False)
+
+    def get_config(self) -> dict[str, Any]:
+        names = ("dim", "depth", "heads", "dropout", "kind", "classes", "label_smoothing", "fingerprint")
+        own = {name: getattr(self, name) for name in (*names, "seed")}
+        return {"name": self.name, "layout": self.tokens.to_config(), **own}
+
+    def _embedded(self, tokens: Any, label: Any, sections: Sequence[str] | None) -> Any:
+        if self.causal:  # the token at a place is guessed from the one before it
+            start = ops.full_like(tokens[:, :1], HIDDEN)
+            tokens = ops.concatenate([start, tokens[:, :-1]], axis=1)
+        return self.first_vectors(tokens, self.tokens.places(sections), label)
+
+    def _section_of(self) -> np.ndarray:
+        return np.repeat(
+            np.arange(len(self.tokens.sections)), [section.length for section in self.tokens.sections]
+        )
+
+
+def _cross_entropy(logits: Any, wanted: Any, smoothing: float) -> Any:
+    """Nats f32[B, T] of codes i32[B, T] under logits f32[B, T, K]."""
+    logs = ops.log_softmax(logits, axis=-1)
+    nats = -ops.take_along_axis(logs, wanted[..., None], axis=-1)[..., 0]
+    return (1.0 - smoothing) * nats - smoothing * ops.mean(logs, axis=-1) if smoothing else nats
