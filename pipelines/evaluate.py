@@ -67,8 +67,8 @@ def _show(figures: dict[str, Any], out: Path) -> None:
         )
     console = Console()
     console.print(table)
-    page = f"\n{out / 'report' / 'index.html'}" if "codebook" in figures else ""
-    console.print(f"{out / 'evaluation.json'}{page}", highlight=False, soft_wrap=True)
+    for name in ("evaluation.json", "report/index.html"):
+        console.print(f"{out / name}", highlight=False, soft_wrap=True)
 
 
 if __name__ == "__main__":

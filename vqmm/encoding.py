@@ -45,6 +45,12 @@ class Encoded(NamedTuple):
     shared: Any
     private: npt.NDArray[np.int32] | None
 
+    def rows(self, kept: npt.NDArray[Any]) -> Encoded:
+        """The items where `kept`, bool[n]."""
+        columns: dict[str, Any] = {name: part for name, part in self._asdict().items() if part is not None}
+        del columns["modality"]
+        return self._replace(**{name: part[kept] for name, part in columns.items()})
+
 
 def encode_split(
     model: VQVAE,

@@ -5,6 +5,7 @@ from html.parser import HTMLParser
 
 import pytest
 
+from vqmm.config import Config
 from vqmm.evaluation import gather_material, judge
 from vqmm.models import build_model
 from vqmm.report import render_report
@@ -114,3 +115,23 @@ def test_a_run_without_a_log_or_private_codes_claims_nothing_of_them(made, confi
     text = Page(render_report(model, bare, figures, config, [])).text
     assert "no log of its training" in text and "training time" not in text
     assert "shared codes alone" not in text and "Private codes" not in text and "private," not in text
+
+
+def test_a_model_without_codes_has_a_page_that_claims_none(config, tiny_data):
+    tree = config.model_dump()
+    tree["model"]["kind"] = "vae"
+    config = Config.model_validate(tree)
+    model = build_model(config)
+    material = gather_material(model, tiny_data, config, "test")
+    figures = judge(model, material, tiny_data, config, "test")
+    page = Page(render_report(model, material, figures, config))
+    text = " ".join(page.text.split())
+    latents = figures["latents"]["image"]["shared"]
+    said = f"{100 * latents['active_units']['value']:.1f} % ?{latents['nats']['value']:.1f}"
+    assert not page.open and re.search(f"shared, pictures ?{said}", text)
+    found = figures["retrieval"]["audio_to_image"]["continuous"]["map"]["value"]
+    assert re.search(f"mAP of latents ?{found:.3f}", text) and "from shared latents alone" in text
+    said = text.split("Config The merged config")[0]
+    assert not re.search(r"\b(codes?|codebook|nan|None|undefined)\b", said, re.IGNORECASE)
+    ids = {attrs["id"] for _, attrs in page.elements if "id" in attrs}
+    assert all(a["href"].removeprefix("#") in ids for a in page.of("a"))

@@ -118,6 +118,13 @@ def make_scorers(query: Coded, gallery: Coded, table: np.ndarray, layout: str) -
     }
 
 
+def continuous_scorer(query: np.ndarray, gallery: np.ndarray) -> Scorer:
+    """By latents f32[N, T, D]: token by token where both sides have as many, else by their means."""
+    if query.shape[1] == gallery.shape[1]:
+        return cosine_scorer(query, gallery)
+    return cosine_scorer(pooled(query), pooled(gallery))
+
+
 def coded(encoded: Encoded, table: np.ndarray, start: int) -> Coded:
     """Items with codes counted from the first of the shared range, whose vectors are `table`."""
     local = encoded.shared - start
@@ -174,11 +181,9 @@ def continuous_section(material: Material, wanted: Relevance, resamples: int, se
         side.encoded.embeddings[kept]
         for side, kept in zip((material.audio, material.image), keep, strict=True)
     ]
-    if vectors[0].shape[1] != vectors[1].shape[1]:
-        vectors = [pooled(x) for x in vectors]
     return {
         direction: _judged(
-            {"continuous": cosine_scorer(vectors[query], vectors[gallery])},
+            {"continuous": continuous_scorer(vectors[query], vectors[gallery])},
             groups[query],
             groups[gallery],
             resamples,

@@ -9,6 +9,7 @@ import numpy as np
 
 from vqmm.config import Config
 from vqmm.evaluation import Side, rebuild, waveforms
+from vqmm.models import VQVAE
 from vqmm.report.media import picture_uri, sound_uri
 from vqmm.report.spectrogram_plot import spectrogram_plot, spectrogram_uri
 
@@ -30,7 +31,7 @@ class Card(NamedTuple):
 
 
 class RebuiltPicture(NamedTuple):
-    """An original and what codes make of it; data URIs.
+    """An original and what codes or latents make of it; data URIs.
 
     Attributes:
         title: label or id.
@@ -61,6 +62,11 @@ class RebuiltSound(NamedTuple):
     players: dict[str, str]
 
 
+def codes_of(model: Any) -> str:
+    """What the page calls that which a model makes of an item."""
+    return "codes" if isinstance(model, VQVAE) else "latents"
+
+
 def title_of(side: Side, row: int, labels: Sequence[str]) -> str:
     """The label's name, else the id."""
     label = int(side.encoded.labels[row])
@@ -78,26 +84,29 @@ def card(model: Any, side: Side, row: int, labels: Sequence[str], config: Config
 
 
 def rebuilt_pictures(
-    model: Any, side: Side, rows: np.ndarray, partners: tuple[Side, np.ndarray] | None, labels: Sequence[str]
+    model: Any,
+    side: Side,
+    rows: np.ndarray,
+    partners: tuple[Side, np.ndarray] | None,
+    labels: Sequence[str],
+    alone: bool,
 ) -> list[RebuiltPicture]:
     """Originals beside what is rebuilt.
 
     Args:
-        model: a `VQVAE`.
+        model: of any kind.
         side: the pictures.
         rows: i[n], which.
         partners: recordings and, for each picture, the row of one that belongs to it
             (-1 where none does).
         labels: label names.
+        alone: whether to show also what the shared codes alone rebuild.
     """
     versions = [side.inputs[rows], rebuild(model, side, rows)]
-    alone = side.encoded.private is not None
     versions.append(rebuild(model, side, rows, private=False) if alone else versions[1])
     if partners is not None:
         other, partner = partners
-        # A recording's shared codes, decoded as a picture.
-        lent = side.encoded._replace(shared=other.encoded.shared, private=None)
-        versions.append(rebuild(model, side._replace(encoded=lent), partner))
+        versions.append(np.asarray(model.reconstruct(other.inputs[partner], "audio", to="image")))
     return [
         RebuiltPicture(
             title_of(side, row, labels),
@@ -111,12 +120,12 @@ def rebuilt_pictures(
 
 
 def rebuilt_sounds(
-    model: Any, side: Side, rows: np.ndarray, labels: Sequence[str], config: Config
+    model: Any, side: Side, rows: np.ndarray, labels: Sequence[str], config: Config, alone: bool
 ) -> list[RebuiltSound]:
-    """Recordings beside what is rebuilt; sound from spectrograms by Griffin-Lim."""
+    """Recordings beside what is rebuilt; sound from spectrograms by Griffin-Lim. Arguments as above."""
     mels = {"original": np.asarray(model.log_mel(side.inputs[rows])), "rebuilt": rebuild(model, side, rows)}
-    if side.encoded.private is not None:
-        mels["shared codes alone"] = rebuild(model, side, rows, private=False)
+    if alone:
+        mels[f"shared {codes_of(model)} alone"] = rebuild(model, side, rows, private=False)
     rate = config.data.audio.sample_rate
     sounds = {f"{name}, by Griffin-Lim": waveforms(values, config) for name, values in mels.items()}
     found = []

@@ -11,10 +11,11 @@ import tensorflow as tf
 import yaml
 
 from vqmm.config import Config
-from vqmm.evaluation import Material
-from vqmm.evaluation.alignment import Coded, by_item, coded, make_scorers, relevance
-from vqmm.metrics import item_histograms, top1_confusion
-from vqmm.report.cards import card, rebuilt_pictures, rebuilt_sounds
+from vqmm.evaluation import Material, Side
+from vqmm.evaluation.alignment import by_item, coded, continuous_scorer, make_scorers, relevance
+from vqmm.metrics import Scorer, item_histograms, top1_confusion
+from vqmm.models import VQVAE
+from vqmm.report.cards import card, codes_of, rebuilt_pictures, rebuilt_sounds
 from vqmm.report.code_plots import agreement_plot, private_codes_plot, shared_codes_plot
 from vqmm.report.confusion_plot import confusion_plot
 from vqmm.report.curves_plot import curves_plot
@@ -37,7 +38,7 @@ def render_report(
     """The page as HTML, with pictures and sound inside it.
 
     Args:
-        model: a `VQVAE`.
+        model: a `VQVAE`, `VQGAN` or `VAE`.
         material: what was judged.
         figures: what `judge` said of it.
         config: of the run.
@@ -47,15 +48,14 @@ def render_report(
         figures=figures,
         config=config,
         settings=yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False),
-        slots=material.audio.encoded.shared.shape[1],
-        shared_codes=model.quantizer.ranges["shared"][1] - model.quantizer.ranges["shared"][0],
+        codes=codes_of(model),
         labels=material.labels,
         retrieval=retrieval_plot(figures["retrieval"]),
         curves=curves_plot(log),
         versions=VERSIONS,
-        **_codes(model, material, figures),
+        **(_codes(model, material, figures) if isinstance(model, VQVAE) else {}),
         **_found(model, material, config),
-        **_rebuilt(model, material, config),
+        **_rebuilt(model, material, figures["reconstruction"], config),
     )
 
 
@@ -70,6 +70,8 @@ def _codes(model: Any, material: Material, figures: Mapping[str, Any]) -> dict[s
         if side.private is not None
     }
     return {
+        "slots": material.audio.encoded.shared.shape[1],
+        "shared_codes": stop - start,
         "shared_plot": shared_codes_plot(shared["audio"], shared["image"]),
         "private_plot": private_codes_plot(private) if private else "",
         "agreement_plot": agreement_plot(np.array(figures["codebook"]["agreement_by_slot"]))
@@ -78,18 +80,21 @@ def _codes(model: Any, material: Material, figures: Mapping[str, Any]) -> dict[s
     }
 
 
-def _sides(model: Any, material: Material) -> tuple[Coded, Coded, np.ndarray]:
-    start, stop = model.quantizer.ranges["shared"]
+def _scorer(model: Any, query: Side, gallery: Side, layout: str) -> Scorer:
+    """The one that the page leads with: by code distance, or by latents where there are no codes."""
+    if not isinstance(model, VQVAE):
+        return continuous_scorer(query.encoded.embeddings, gallery.encoded.embeddings)
+    start, _ = model.quantizer.ranges["shared"]
     table = np.asarray(model.quantizer.table("shared"))
-    return coded(material.audio.encoded, table, start), coded(material.image.encoded, table, start), table
+    asked, answers = (coded(side.encoded, table, start) for side in (query, gallery))
+    return make_scorers(asked, answers, table, layout)["code_distance"]
 
 
 def _found(model: Any, material: Material, config: Config) -> dict[str, Any]:
-    audio, image, table = _sides(model, material)
+    audio, image = material.audio, material.image
     layout, seed, count = config.model.layout, config.seed, config.evaluate.examples
-    groups = relevance(material.audio.encoded, material.image.encoded)
-    to_image = make_scorers(audio, image, table, layout)["code_distance"]
-    to_audio = make_scorers(image, audio, table, layout)["code_distance"]
+    groups = relevance(audio.encoded, image.encoded)
+    to_image, to_audio = (_scorer(model, *pair, layout) for pair in ((audio, image), (image, audio)))
     labels = material.labels
 
     def shown(scorer: Any, query: Any, gallery: Any, asked: np.ndarray, answers: np.ndarray) -> list[Any]:
@@ -104,23 +109,25 @@ def _found(model: Any, material: Material, config: Config) -> dict[str, Any]:
 
     confusion = ""
     if groups.kind == "label" and len(labels) <= MOST_LABELS:
-        a, b = material.audio.encoded.labels, material.image.encoded.labels
-        known = (a >= 0, b >= 0)
-        kept = audio.rows(known[0]), image.rows(known[1])
-        maps = []
-        for query, gallery in ((0, 1), (1, 0)):
-            scorer = make_scorers(kept[query], kept[gallery], table, layout)["code_distance"]
-            sides = (a[known[0]], b[known[1]])
-            maps.append(top1_confusion(scorer, sides[query], sides[gallery], len(labels)))
+        kept = [side._replace(encoded=side.encoded.rows(side.encoded.labels >= 0)) for side in (audio, image)]
+        maps = [
+            top1_confusion(
+                _scorer(model, query, gallery, layout),
+                query.encoded.labels,
+                gallery.encoded.labels,
+                len(labels),
+            )
+            for query, gallery in (kept, kept[::-1])
+        ]
         confusion = confusion_plot(maps[0], maps[1], labels)
     return {
-        "heard": shown(to_image, material.audio, material.image, groups.audio, groups.image),
-        "seen": shown(to_audio, material.image, material.audio, groups.image, groups.audio),
+        "heard": shown(to_image, audio, image, groups.audio, groups.image),
+        "seen": shown(to_audio, image, audio, groups.image, groups.audio),
         "confusion": confusion,
     }
 
 
-def _rebuilt(model: Any, material: Material, config: Config) -> dict[str, Any]:
+def _rebuilt(model: Any, material: Material, figures: Mapping[str, Any], config: Config) -> dict[str, Any]:
     audio, image = material.audio, material.image
     groups = relevance(audio.encoded, image.encoded)
     if material.pair_by == "item":
@@ -137,8 +144,12 @@ def _rebuilt(model: Any, material: Material, config: Config) -> dict[str, Any]:
         partners = (audio, np.array(chosen))
     sounds = draw_rows(groups.audio, max(count // 2, 1), seed)
     return {
-        "pictures": rebuilt_pictures(model, image, pictures, partners, material.labels),
-        "sounds": rebuilt_sounds(model, audio, sounds, material.labels, config),
+        "pictures": rebuilt_pictures(
+            model, image, pictures, partners, material.labels, "shared_only" in figures["image"]
+        ),
+        "sounds": rebuilt_sounds(
+            model, audio, sounds, material.labels, config, "shared_only" in figures["audio"]
+        ),
     }
 
 

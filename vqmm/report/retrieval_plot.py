@@ -50,7 +50,7 @@ def retrieval_plot(retrieval: Mapping[str, Any]) -> str:
                     ha="center",
                     fontsize=8,
                 )
-            chance = section["code_distance"]["map"]["chance"]
+            chance = section["continuous"]["map"]["chance"]
             axes.axvline(chance, color=MUTED, ls=":", lw=1)
             axes.text(
                 chance + 0.01, len(rows) - 0.45, f"chance {chance:.2f}", color=MUTED, fontsize=8, va="bottom"

@@ -9,7 +9,6 @@ from typing import Any
 from vqmm.atomic import write_atomic
 from vqmm.data.records import Dataset
 from vqmm.evaluation import gather_material, judge
-from vqmm.models import VQVAE
 from vqmm.report.gallery import gather_gallery, save_gallery
 from vqmm.report.page import render_report
 from vqmm.training.metrics_log import read_metrics
@@ -23,8 +22,8 @@ def write_evaluation(run: Run, dataset: Dataset, split: str, out: Path) -> dict[
         run: an open run.
         dataset: prepared data, not necessarily what the run was trained on.
         split: of `dataset`.
-        out: folder, made if need be; gets `evaluation.json`, `report/gallery.npz`, and for a
-            model with codes `report/index.html`.
+        out: folder, made if need be; gets `evaluation.json`, `report/index.html` and
+            `report/gallery.npz`.
 
     Returns:
         What stands in `evaluation.json`.
@@ -36,12 +35,9 @@ def write_evaluation(run: Run, dataset: Dataset, split: str, out: Path) -> dict[
     log = read_metrics(RunFolder(run.folder).metrics)
     material = gather_material(run.model, dataset, run.config, split)
     figures = judge(run.model, material, dataset, run.config, split, log)
-    page = None
-    if isinstance(run.model, VQVAE):
-        page = render_report(run.model, material, figures, run.config, log)
+    page = render_report(run.model, material, figures, run.config, log)
     (out / "report").mkdir(parents=True, exist_ok=True)
     save_gallery(gather_gallery(run.model, material, run.config), out / "report" / "gallery.npz")
     write_atomic(out / "evaluation.json", json.dumps(figures, indent=1, allow_nan=False) + "\n")
-    if page is not None:
-        write_atomic(out / "report" / "index.html", page)
+    write_atomic(out / "report" / "index.html", page)
     return figures
