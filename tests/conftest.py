@@ -26,6 +26,8 @@ RATE = 2000
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
 )
+# Graphs run for a few steps here: to optimise one takes far longer than it saves. Launchers do it.
+tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
 COUNTS = {"train": 24, "validation": 8, "test": 8}
 
 

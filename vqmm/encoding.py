@@ -116,7 +116,9 @@ def encode_batches(
         return model.embed(**{modality: items}), codes.shared, codes.private
 
     items = tf.TensorSpec((None, *model.input_shapes[modality]), tf.float32)
-    encode = tf.function(traced).get_concrete_function(items)  # one trace for batches of any size
+    encode = tf.function(traced, autograph=False).get_concrete_function(
+        items
+    )  # one trace for batches of any size
     columns: list[tuple[Any, ...]] = []
     for batch in batches:
         values, codes, own = encode(tf.convert_to_tensor(batch[modality], tf.float32))

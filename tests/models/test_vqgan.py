@@ -200,6 +200,28 @@ def test_two_replicas_take_the_step_of_one(two_replicas):
         np.testing.assert_allclose(np.array(ours), np.array(theirs), atol=2e-4, err_msg=ours.path)
 
 
+def test_half_precision_takes_the_same_step_with_a_loss_scale_for_each_side():
+    whole = compiled({"feature_matching": 1.0})
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        half = compiled({"feature_matching": 1.0})
+    finally:
+        keras.config.set_dtype_policy("float32")
+    sides = {
+        half.optimizer: half.generator_variables,
+        half.discriminator_optimizer: half.discriminator_variables,
+    }
+    before = [values(variables) for variables in sides.values()]
+    for optimizer in sides:
+        assert isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
+        optimizer.dynamic_scale.assign(256.0)  # at the first, larger one a gradient may run over
+    wanted, found = whole.train_step(batch()), half.train_step(batch())
+    for name, value in wanted.items():
+        np.testing.assert_allclose(float(found[name]), float(value), rtol=0.02, atol=0.02, err_msg=name)
+    for variables, old in zip(sides.values(), before, strict=True):
+        assert any(moved(old, values(variables))) and all(np.isfinite(v).all() for v in values(variables))
+
+
 def test_settings_that_cannot_work_are_refused():
     with pytest.raises(UserError, match="model.discriminator for audio: items of 32 x 16 at 3 scales"):
         tree = config().model_dump()

@@ -148,8 +148,8 @@ def test_two_replicas_take_the_step_of_one(two_replicas):
     with two_replicas.scope():
         shared = build_model(config(**over))
         shared.compile(optimizer=keras.optimizers.SGD(0.1))
-    single = tf.function(alone.train_step)
-    double = tf.function(lambda b: two_replicas.run(shared.train_step, args=(b,)))
+    single = tf.function(alone.train_step, autograph=False)
+    double = tf.function(lambda b: two_replicas.run(shared.train_step, args=(b,)), autograph=False)
     for seed in range(4):
         items = batch(8, seed)
         single(items)

@@ -38,6 +38,17 @@ def test_private_codes_move_to_the_latents_and_quantization_begins(tiny_config, 
     np.testing.assert_array_equal(np.asarray(model.quantizer.codebook), np.asarray(again.quantizer.codebook))
 
 
+def test_replicas_start_with_the_codes_that_one_starts_with(tiny_config, tiny_data, two_replicas):
+    alone, before = start(tiny_config, tiny_data)
+    with two_replicas.scope():
+        shared = build_model(tiny_config)
+    start_codebook(shared, training_batches(tiny_data, tiny_config).take(3), seed=5)
+    copies = two_replicas.experimental_local_results(shared.quantizer.codebook.value)
+    assert (np.array(alone.quantizer.codebook) != before).any() and len(copies) == 2
+    for copy in copies:
+        np.testing.assert_allclose(copy, alone.quantizer.codebook, atol=1e-6)
+
+
 @pytest.mark.parametrize("swapped, moves", [(1.0, False), (0.0, True)])
 def test_shared_codes_that_the_swapped_loss_trains_stay(tiny_config, tiny_data, swapped, moves):
     tree = tiny_config.model_dump(mode="json")
