@@ -12,7 +12,7 @@ SET ?=
 TUXPAINT ?= $(wildcard data/tuxpaint/source/stamps)
 JOBS ?= 2
 
-.PHONY: help install demo test lint bench bench-quantizers seeds ablations compare pins clean
+.PHONY: help install demo test soak lint bench bench-quantizers seeds ablations compare pins clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/'
@@ -31,6 +31,9 @@ demo: $(STAMP)  ## prepare, train, evaluate, index and query spoken and written 
 
 test: $(STAMP)  ## all tests
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
+
+soak: $(STAMP)  ## tests that take minutes each: workers that are killed and stopped
+	$(BIN)/python -m pytest -m soak
 
 lint: $(STAMP)  ## ruff and mypy
 	$(BIN)/ruff check .

@@ -11,6 +11,7 @@ from pipelines.cli import run
 from vqmm.config import load_config
 from vqmm.data.records import Dataset
 from vqmm.errors import UserError
+from vqmm.training.cluster import task_of
 from vqmm.training.prior_run import prior_config
 from vqmm.training.run_folder import RunFolder, check_run, identity
 
@@ -64,6 +65,10 @@ def main(args: argparse.Namespace) -> int:
     except Interrupted as stop:
         print(f"train: {stop}; the same command continues", file=sys.stderr)
         return 128 + stop.number
+    task = task_of(config.train)
+    if not task.chief:
+        print(f"worker {task.index} of {task.count}: done at step {trained.step}; the chief has the run")
+        return 0
     lines = [line for line in read_metrics(RunFolder(args.run).metrics) if line["step"] == trained.step]
     validations = [line for line in lines if line["split"] == "validation"]
     figures = validations[-1] if validations else {}

@@ -213,7 +213,7 @@ class Train(Section):
     warmup_steps: CountOrZero = 100
     clip_norm: Positive = 1.0
     weight_decay: NonNegative = 0.0
-    strategy: Literal["one", "mirrored"] = "one"
+    strategy: Literal["one", "mirrored", "multi_worker"] = "one"
     devices: tuple[str, ...] = ()  # for mirrored; empty = all that are visible
     mixed_precision: bool = False
     jit_compile: bool = False

@@ -9,7 +9,7 @@ import tensorflow as tf
 from records_of import FakeDataset, pictures_of, recordings_of
 
 from vqmm.config import Config
-from vqmm.data.batches import evaluation_batches, paired_evaluation_batches, training_batches
+from vqmm.data.batches import Part, evaluation_batches, paired_evaluation_batches, training_batches
 from vqmm.data.records import Split
 from vqmm.errors import UserError
 
@@ -211,6 +211,15 @@ def test_paired_evaluation_is_one_epoch_whatever_the_seed(dataset):
     names = [name for batch in batches for name in batch["id"]]
     assert {len(batch["id"]) for batch in batches[:-1]} == {4}
     assert len(names) == 9  # labels 0, 1, 2, 3 give 2, 2, 2, 1; the two without a label come alone
+
+
+def test_the_parts_of_all_processes_are_the_batch(dataset):
+    whole = take(training_batches(dataset, config_of()), 3)
+    parts = [take(training_batches(dataset, config_of(), part=Part(i, 3)), 3) for i in range(3)]
+    for batch, *pieces in zip(whole, *parts, strict=True):
+        for key, value in batch.items():
+            assert {len(piece[key]) for piece in pieces} == {2}
+            np.testing.assert_array_equal(np.concatenate([p[key] for p in pieces]), value, err_msg=key)
 
 
 def test_replicas_share_the_global_batch(dataset, two_replicas):

@@ -1,8 +1,12 @@
-"""Two devices are two halves of the processor: they exist in processes of their own."""
+"""A run over two devices, or over two processes, is the run of one."""
 
 import json
+import os
+import signal
+import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -11,76 +15,119 @@ import tensorflow as tf
 
 from vqmm.config import Train, save_config
 from vqmm.errors import UserError
+from vqmm.training.loop import train
+from vqmm.training.metrics_log import read_metrics
 from vqmm.training.strategy import make_strategy
 
 ROOT = Path(__file__).parents[2]
-
-WORK = """
-import sys
-import numpy as np
-from vqmm.config import load_config
-from vqmm.data.records import Dataset
-from vqmm.errors import UserError
-from vqmm.training.strategy import make_strategy
-
-config = load_config(sys.argv[1])
-strategy = make_strategy(config.train)
-import tensorflow as tf
-from vqmm.data.batches import training_batches
-from vqmm.models import build_model
-from vqmm.training.optimizer import make_optimizer
-from vqmm.training.step_runner import StepRunner
-
-with strategy.scope():
-    model = build_model(config)
-    model.compile(optimizer=make_optimizer(config.train))
-    model.optimizer.build(model.trainable_variables)
-model.quantizer.start()
-runner = StepRunner(model, strategy, training_batches(Dataset.open(sys.argv[2]), config, augment=False))
-rows = runner.run(5)
-copies = [v.value.values for v in model.variables if isinstance(v.value, tf.distribute.DistributedValues)]
-apart = max((np.abs(a.numpy() - b.numpy()).max() for a, *rest in copies for b in rest), default=0.0)
-arrays = {f"v{i}": np.asarray(v) for i, v in enumerate(model.variables)}
-np.savez(sys.argv[3], rows=rows, replicas=strategy.num_replicas_in_sync, apart=apart, **arrays)
-print([v.path for v in model.variables])
-for changed in ({"batch_size": 7}, {"jit_compile": True}, {"devices": ("CPU:0", "GPU:9")}):
-    if strategy.num_replicas_in_sync > 1:
-        try:
-            make_strategy(config.train.model_copy(update=changed))
-        except UserError as error:
-            print("told:", error)
-"""
+HALVES = ("CPU:0", "CPU:1")
 
 
-def work(config, data, tmp_path, **train):
-    name = train["strategy"]
-    path = tmp_path / f"{name}.yaml"
-    model = config.model.model_copy(update={"dropout": 0.0, "private_drop": 0.0})  # replicas draw apart
-    save_config(
-        config.model_copy(update={"model": model, "train": config.train.model_copy(update=train)}), path
-    )
-    out = tmp_path / f"{name}.npz"
-    command = [sys.executable, "-c", WORK, str(path), str(data.folder), str(out)]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=300)
-    assert done.returncode == 0, done.stderr
-    return dict(np.load(out)), done.stdout
+def changed(config, **values):
+    return config.model_copy(update={"train": config.train.model_copy(update=values)})
 
 
-def test_two_halves_of_a_batch_are_as_good_as_the_whole(tiny_config, tiny_data, tmp_path):
-    one, said = work(tiny_config, tiny_data, tmp_path, strategy="one", clip_norm=0.1)
-    two, told = work(
-        tiny_config, tiny_data, tmp_path, strategy="mirrored", devices=("CPU:0", "CPU:1"), clip_norm=0.1
-    )
-    assert (int(one["replicas"]), int(two["replicas"])) == (1, 2)
-    assert two["apart"] == 0.0
-    np.testing.assert_allclose(two["rows"], one["rows"], rtol=1e-3, atol=1e-4)
-    paths = json.loads(said.splitlines()[0].replace("'", '"'))
-    for i, path in enumerate(paths):
-        if "seed_generator" not in path:
-            np.testing.assert_allclose(two[f"v{i}"], one[f"v{i}"], rtol=1e-3, atol=2e-4, err_msg=path)
-    assert "train.batch_size=7 does not divide among 2 devices; take 6 or 8" in told
-    assert "train.jit_compile=true works on one device only" in told
-    assert "train.devices: GPU:9 not found; this machine has CPU:0, CPU:1" in told
+@pytest.fixture(scope="module")
+def still(tiny_config):
+    """Without what replicas draw apart; with clipping."""
+    model = tiny_config.model.model_copy(update={"dropout": 0.0, "private_drop": 0.0})
+    return changed(tiny_config.model_copy(update={"model": model}), clip_norm=0.1)
+
+
+@pytest.fixture(scope="module")
+def alone(still, tiny_data, tmp_path_factory):
+    return train(still, tiny_data, tmp_path_factory.mktemp("runs") / "alone").folder
+
+
+def assert_same_run(one: Path, other: Path, step: int = 12):
+    """Weights, codebook, moments of Adam, and what the log says."""
+    sides = [
+        tf.train.load_checkpoint(str(run / "checkpoints" / "last" / f"ckpt-{step}")) for run in (one, other)
+    ]
+    names = [name for name in sides[0].get_variable_to_shape_map() if name.endswith("VARIABLE_VALUE")]
+    assert len(names) > 50
+    for name in names:
+        np.testing.assert_allclose(*(s.get_tensor(name) for s in sides), rtol=1e-3, atol=2e-4, err_msg=name)
+    for a, b in zip(read_metrics(one / "metrics.jsonl"), read_metrics(other / "metrics.jsonl"), strict=True):
+        for name in a.keys() - {"seconds", "steps_per_second"}:
+            assert a[name] == b[name] or abs(a[name] - b[name]) < 2e-3 * max(1, abs(a[name])), name
+
+
+def test_two_devices(still, tiny_data, alone, tmp_path, two_replicas):
+    run = train(changed(still, strategy="mirrored", devices=HALVES), tiny_data, tmp_path / "run")
+    assert two_replicas.num_replicas_in_sync == 2
+    assert_same_run(alone, run.folder)
+
+
+def workers(config, data, run: Path) -> list[subprocess.Popen]:
+    """The launcher, twice, as two hosts would call it."""
+    save_config(changed(config, strategy="multi_worker"), run.with_suffix(".yaml"))
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
+    hosts = [f"127.0.0.1:{s.getsockname()[1]}" for s in sockets]
+    for s in sockets:
+        s.close()
+    command = [sys.executable, "-m", "pipelines.train", "--config", str(run.with_suffix(".yaml"))]
+    return [
+        subprocess.Popen(
+            [*command, "--data", str(data.folder), "--run", str(run if number == 0 else run / "nowhere")],
+            env={
+                **os.environ,
+                "TF_CONFIG": json.dumps(
+                    {"cluster": {"worker": hosts}, "task": {"type": "worker", "index": number}}
+                ),
+            },
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for number in range(2)
+    ]
+
+
+def test_two_processes(still, tiny_data, alone, tmp_path):
+    run = tmp_path / "run"
+    ended = [(p.communicate(timeout=300), p.returncode) for p in workers(still, tiny_data, run)]
+    assert [code for _, code in ended] == [0, 0], ended
+    assert "worker 1 of 2: done at step 12" in ended[1][0][0]
+    assert not (run / "nowhere").exists()  # the chief alone writes
+    assert_same_run(alone, run)
+
+
+@pytest.mark.soak
+def test_a_worker_that_dies_stops_the_others_and_the_run_goes_on(still, tiny_data, tmp_path):
+    run, longer = tmp_path / "run", changed(still, steps=400, validate_every=400, checkpoint_every=20)
+    chief, other = workers(longer, tiny_data, run)
+    until = time.monotonic() + 300
+    while not (run / "checkpoints" / "last" / "ckpt-40.index").exists():
+        assert chief.poll() is None and time.monotonic() < until
+        time.sleep(0.01)
+    other.send_signal(signal.SIGKILL)
+    other.communicate(timeout=60)
+    _, said = chief.communicate(timeout=300)
+    assert chief.returncode == 2 and "worker 0 of 2 lost another" in said, said
+    ended = [(p.communicate(timeout=300), p.returncode) for p in workers(longer, tiny_data, run)]
+    assert [code for _, code in ended] == [0, 0], ended
+    assert "at step " in ended[0][0][1] and "continuing" in ended[0][0][1]
+    whole = train(longer, tiny_data, tmp_path / "whole")
+    assert [line["step"] for line in read_metrics(run / "metrics.jsonl")] == [
+        line["step"] for line in read_metrics(whole.folder / "metrics.jsonl")
+    ]
+
+
+@pytest.mark.soak
+def test_a_signal_to_one_worker_stops_all_at_the_same_step(still, tiny_data, tmp_path):
+    run, longer = tmp_path / "run", changed(still, steps=5000, validate_every=5000, checkpoint_every=20)
+    chief, other = workers(longer, tiny_data, run)
+    until = time.monotonic() + 300
+    while not (run / "checkpoints" / "last" / "ckpt-20.index").exists():
+        assert chief.poll() is None and time.monotonic() < until
+        time.sleep(0.01)
+    other.send_signal(signal.SIGTERM)
+    said = [p.communicate(timeout=300)[1] for p in (chief, other)]
+    assert [p.returncode for p in (chief, other)] == [128 + signal.SIGTERM] * 2
+    steps = {text.split("by SIGTERM at step ")[1].split(";")[0] for text in said}
+    assert len(steps) == 1 and (run / "checkpoints" / "last" / f"ckpt-{steps.pop()}.index").exists()
 
 
 def test_one_is_the_default_strategy():
@@ -89,10 +136,22 @@ def test_one_is_the_default_strategy():
 
 def test_models_trained_one_after_the_other_share_their_strategy(two_replicas):
     """Two strategies would give their collectives the same numbers, and the second model would stop."""
-    assert make_strategy(Train(strategy="mirrored", devices=("CPU:0", "CPU:1"), batch_size=6)) is two_replicas
+    assert make_strategy(Train(strategy="mirrored", devices=HALVES, batch_size=6)) is two_replicas
 
 
-def test_a_processor_in_use_cannot_be_split_any_more():
-    tf.zeros(1)
-    with pytest.raises(UserError, match="make the strategy before anything else uses TensorFlow"):
-        make_strategy(Train(strategy="mirrored", devices=("CPU:0", "CPU:1", "CPU:2")))
+@pytest.mark.parametrize(
+    "wrong, told",
+    [
+        ({"batch_size": 7}, "train.batch_size=7 does not divide among 2 devices; take 6 or 8"),
+        ({"jit_compile": True}, "train.jit_compile=true works on one device only"),
+        ({"devices": ("CPU:0", "GPU:9")}, "train.devices: GPU:9 not found; this machine has CPU:0, CPU:1"),
+        (
+            {"devices": ("CPU:0", "CPU:1", "CPU:2")},
+            "make the strategy before anything else uses TensorFlow",
+        ),
+    ],
+)
+def test_devices_that_do_not_fit_are_refused(wrong, told, two_replicas):
+    tf.zeros(1)  # a processor in use cannot be split any more
+    with pytest.raises(UserError, match=told):
+        make_strategy(Train(**{"strategy": "mirrored", "devices": HALVES, **wrong}))

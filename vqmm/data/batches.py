@@ -28,12 +28,33 @@ WINDOW_STREAM = 99  # of an item's random numbers: where its window lies
 PREFETCH = 2
 
 
+class Part(NamedTuple):
+    """The rows of a batch that one of several processes makes.
+
+    Attributes:
+        place: of the process, from 0.
+        of: how many there are; it divides the batch.
+    """
+
+    place: int
+    of: int
+
+    def rows(self, size: int) -> slice:
+        """Of a batch of `size`."""
+        each = size // self.of
+        return slice(self.place * each, (self.place + 1) * each)
+
+
+WHOLE = Part(0, 1)
+
+
 def training_batches(
     dataset: Dataset,
     config: Config,
     split: str = "train",
     start_step: int = 0,
     augment: bool = True,
+    part: Part = WHOLE,
 ) -> tf.data.Dataset:
     """Endless batches of pairs; batch k is a pure function of ``config.seed`` and k.
 
@@ -45,10 +66,11 @@ def training_batches(
             as running up to there, at no cost.
         augment: whether to distort the items, and to step aside from the loudest
             window of recordings that are too long.
+        part: rows of each batch that are made; the parts of all processes are the batch.
 
     Returns:
-        Batches as in the module's description, each full. To be split over replicas
-        by ``strategy.experimental_distribute_dataset``.
+        Batches as in the module's description, each full. To be split over the replicas
+        of a process by ``strategy.experimental_distribute_dataset``.
 
     Raises:
         UserError: the split is empty, or prepared otherwise than the config says.
@@ -57,14 +79,17 @@ def training_batches(
     readers = _readers(held, config)
     pairing = pairing_of(held, config.data.pair_by, config.seed)
     size = config.train.batch_size
+    mine = part.rows(size)
+    own = mine.stop - mine.start
 
     def plan(step: npt.NDArray[np.int64]) -> tuple[Any, Any, Any]:
-        return (*pairing.batch(int(step), size), item_seeds(config.seed, int(step), size))
+        audio_rows, image_rows = pairing.batch(int(step), size)
+        return audio_rows[mine], image_rows[mine], item_seeds(config.seed, int(step), size)[mine]
 
     def draw(step: Any) -> Any:
         # A pure function of the step: not stateful, so that it may run ahead and in parallel.
         drawn = tf.numpy_function(plan, [step], (tf.int64, tf.int64, tf.int32), stateful=False)
-        return tuple(tf.ensure_shape(d, s) for d, s in zip(drawn, ([size], [size], [size, 4]), strict=True))
+        return tuple(tf.ensure_shape(d, s) for d, s in zip(drawn, ([own], [own], [own, 4]), strict=True))
 
     def make(audio_rows: Any, image_rows: Any, seeds: Any) -> dict[str, Any]:
         return _batch(readers, config, audio_rows, image_rows, seeds if augment else None)
@@ -195,8 +220,6 @@ def _none(records: Records) -> Records:
 def _in_order(data: tf.data.Dataset, make: Any) -> tf.data.Dataset:
     options = tf.data.Options()
     options.deterministic = True
-    # Workers of a cluster draw the same batches and take every other part of each.
-    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
     make = tf.autograph.experimental.do_not_convert(make)  # holds no Python branches on tensors
     batches = data.map(make, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     return batches.prefetch(PREFETCH).with_options(options)

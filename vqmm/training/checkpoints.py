@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from vqmm.errors import UserError
@@ -74,7 +75,7 @@ class Checkpoints:
             try:
                 # A variable that the checkpoint lacks, or has too many, is an error.
                 self._last.checkpoint.restore(path).assert_consumed()
-                return int(self.model.step)
+                return step_of(self.model)
             except UNREADABLE as error:
                 reasons.append(f"{path}: {_line(error)}")
         if not paths:
@@ -86,14 +87,19 @@ class Checkpoints:
     def _write(self, manager: Any) -> None:
         before = manager.latest_checkpoint
         try:
-            manager.save(checkpoint_number=int(self.model.step))
+            manager.save(checkpoint_number=step_of(self.model))
         except (tf.errors.OpError, OSError) as error:
             _sweep(Path(manager.directory))
             intact = f"the earlier one, {before}, is intact" if before else "there is no earlier one"
             raise UserError(
-                f"cannot write a checkpoint to {manager.directory} at step {int(self.model.step)}: "
+                f"cannot write a checkpoint to {manager.directory} at step {step_of(self.model)}: "
                 f"{_line(error)}; {intact}. Free some space and run the same command again"
             ) from None
+
+
+def step_of(model: Any) -> int:
+    """Steps that a model was trained for, under any strategy."""
+    return int(np.asarray(model.step))  # int() itself knows no variable with a copy on each replica
 
 
 def restore_model(model: Any, path: str) -> None:

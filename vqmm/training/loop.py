@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,18 +12,19 @@ import numpy as np
 import tensorflow as tf
 
 from vqmm.config import Config, Train
-from vqmm.data.batches import paired_evaluation_batches, training_batches
+from vqmm.data.batches import Part, paired_evaluation_batches, training_batches
 from vqmm.data.records import Dataset
 from vqmm.models import VQGAN, VQVAE, build_model, without_idle_codes
 from vqmm.training.best import BestSoFar
-from vqmm.training.checkpoints import Checkpoints
+from vqmm.training.checkpoints import Checkpoints, step_of
+from vqmm.training.cluster import Cluster, lost_workers_told, task_of
 from vqmm.training.codebook_start import start_codebook
 from vqmm.training.finite import check_terms, check_variables
 from vqmm.training.metrics_log import MetricsLog, read_metrics
 from vqmm.training.model_file import model_from_checkpoint, save_model
 from vqmm.training.optimizer import compile_model
 from vqmm.training.precision import precision
-from vqmm.training.progress import TrainingProgress
+from vqmm.training.progress import TrainingProgress, silent
 from vqmm.training.run_folder import Run, RunFolder, create_run, identity
 from vqmm.training.step_runner import StepRunner
 from vqmm.training.stop_signals import Interrupted, stop_on_signals
@@ -43,6 +45,9 @@ def train(
 ) -> Run:
     """Trains, or continues a run that was stopped or killed.
 
+    With `train.strategy` multi_worker, every process calls this; the chief alone writes the
+    folder, and the others get what they need from it.
+
     The result depends on config and data alone: with `train.deterministic`, a run
     that was killed and continued ends in the same weights, bit for bit, as one that
     was left alone. Deterministic ops then stay on for the process.
@@ -59,7 +64,7 @@ def train(
 
     Raises:
         UserError: the folder, data or devices do not fit the config, the loss is
-            not finite, or a checkpoint cannot be written.
+            not finite, a checkpoint cannot be written, or another worker is gone.
         Interrupted: SIGINT or SIGTERM came in; a checkpoint has been saved.
     """
     dataset.check(config)
@@ -97,12 +102,14 @@ class Training:
         self.dataset = dataset
         self.folder = run
         self.strategy = strategy
-        self.progress = progress
-        with strategy.scope():
+        self.task = task_of(config.train)
+        self.cluster = Cluster(strategy, self.task)
+        self.progress = progress if self.task.chief else silent(progress)
+        with lost_workers_told(self.task, run.path), strategy.scope():
             self.model: Any = self.build()
-            optimizers = compile_model(self.model, config)
+            self.optimizers = compile_model(self.model, config)
         self.checkpoints = Checkpoints(
-            run.last, run.best, self.model, optimizers, config.train.keep_checkpoints
+            run.last, run.best, self.model, self.optimizers, config.train.keep_checkpoints
         )
         self.coded = isinstance(self.model, VQVAE)
         self.log = MetricsLog(run.metrics)
@@ -122,9 +129,16 @@ class Training:
         self.best.replay(lines)
         self.seconds = lines[-1]["seconds"] if lines else 0.0
         self.began = time.monotonic()
-        if not self._finished():
-            self._introduce()
-            self._loop()
+        with lost_workers_told(self.task, self.folder.path):
+            self.cluster.check_same({"config": _number(self.config), "data": _number(self.dataset.checksum)})
+            if self.task.chief and not self.step:
+                self._teach_perceiver()
+            self._follow_chief(self.optimizers)
+            if not self.cluster.agree(None, 0, self._finished()).ended:
+                self._introduce()
+                self._loop()
+        if not self.task.chief:
+            return Run(self.config, self.model, self.folder.path, self.step)
         return self._finish()
 
     def build(self) -> Any:
@@ -133,7 +147,8 @@ class Training:
 
     def batches(self) -> tf.data.Dataset:
         """Of training, from the current step on."""
-        return training_batches(self.dataset, self.config, start_step=self.step)
+        part = Part(self.task.index, self.task.count)
+        return training_batches(self.dataset, self.config, start_step=self.step, part=part)
 
     def validation(self) -> Any:
         """What measures the model now and then, None where there is nothing to measure it on."""
@@ -180,18 +195,20 @@ class Training:
 
     def _loop(self) -> None:
         config, train = self.config, self.config.train
-        self._teach_perceiver()
         runner = StepRunner(self.model, self.strategy, self.batches(), train.jit_compile)
         validation = self.validation()
         board = self._board()
         window = _Window()
         rate = 0.0  # steps per second
         with stop_on_signals() as stop, self.progress.running(self.step):
-            while not self._finished() and stop.number is None:
+            while True:
+                agreed = self.cluster.agree(stop.number, self._burst(rate), self._finished())
+                if agreed.signal or agreed.ended:
+                    break
                 if self.step == config.schedule.quantize_from and self.step and self.coded:
                     self._start_codebook()
                 started = time.monotonic()
-                values = runner.run(self._burst(rate))
+                values = runner.run(agreed.steps)
                 spent = time.monotonic() - started
                 # The first call also compiles: no measure of speed.
                 rate = len(values) / spent if rate or len(values) > 1 else 1e-9
@@ -205,10 +222,21 @@ class Training:
                 if validation and self._due(train.validate_every):
                     self._validate(validation, board)
                 if self._due(train.checkpoint_every) or self._finished() or stop.number is not None:
-                    check_variables(self.model.variables, self.step, self.checkpoints.last_path)
-                    self.checkpoints.save()
-        if stop.number is not None and not self._finished():
-            raise Interrupted(stop.number, self.step)
+                    self._save()
+        if agreed.signal and not agreed.ended:
+            self._save()
+            raise Interrupted(agreed.signal, self.step)
+
+    def _save(self) -> None:
+        path = self.checkpoints.last_path
+        if path is None or not path.endswith(f"-{self.step}"):
+            check_variables(self.model.variables, self.step, path)
+            self.checkpoints.save()
+
+    def _follow_chief(self, optimizers: Sequence[Any] = ()) -> None:
+        """Takes over the chief's variables, where this process is another one."""
+        self.cluster.take_from_chief([*self.model.variables, *(v for o in optimizers for v in o.variables)])
+        self.step = step_of(self.model)
 
     def _burst(self, rate: float) -> int:
         """Steps up to the next one after which something is due, fewer where steps are slow."""
@@ -244,7 +272,7 @@ class Training:
     def _teach_perceiver(self) -> None:
         """Before the first step, where the config wants features that know the data."""
         wanted = self.config.loss.features == "taught" and isinstance(self.model, VQGAN)
-        if self.step or not wanted or self.model.perceiver is None:
+        if not wanted or self.model.perceiver is None:
             return
         batches = training_batches(self.dataset, self.config).take(TEACHING_BATCHES)
         pictures = (batch["image"].numpy()[batch["image_mask"].numpy()] for batch in batches)
@@ -252,8 +280,10 @@ class Training:
         self.progress.say(f"perceptual features taught: they tell {taught.accuracy:.0%} of quarter turns")
 
     def _start_codebook(self) -> None:
-        ahead = training_batches(self.dataset, self.config, start_step=self.step)
-        start_codebook(self.model, ahead.take(self.config.schedule.kmeans_batches), self.config.seed)
+        if self.task.chief:
+            ahead = training_batches(self.dataset, self.config, start_step=self.step)
+            start_codebook(self.model, ahead.take(self.config.schedule.kmeans_batches), self.config.seed)
+        self._follow_chief()
 
     def _write(self, split: str, figures: Mapping[str, float], board: TensorBoardLog | None) -> None:
         self.log.write(self.step, split, self.seconds + time.monotonic() - self.began, figures)
@@ -264,6 +294,12 @@ class Training:
         self.model = self.finished_model()
         save_model(self.model, self.folder.model)
         return Run(self.config, self.model, self.folder.path, int(self.model.step))
+
+
+def _number(fact: Any) -> int:
+    """The same for the same fact in every process, and exact in double precision."""
+    told = fact.model_dump_json() if isinstance(fact, Config) else str(fact)
+    return int.from_bytes(hashlib.sha256(told.encode()).digest()[:6], "big")
 
 
 class _Window:

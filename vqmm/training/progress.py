@@ -90,3 +90,8 @@ def summary(figures: Mapping[str, float]) -> str:
     if "steps_per_second" in figures:
         parts.insert(0, f"{figures['steps_per_second']:.1f} steps/s")
     return "  ".join(parts)
+
+
+def silent(progress: TrainingProgress) -> TrainingProgress:
+    """The same that shows nothing: the chief of several processes tells."""
+    return TrainingProgress(progress.steps, Console(quiet=True))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from vqmm.config import Config, load_config, save_config
 from vqmm.data.records import Dataset
 from vqmm.errors import UserError
 from vqmm.tokens import check_fingerprint
+from vqmm.training.cluster import task_of
 from vqmm.training.differences import Difference, differences
 from vqmm.training.lock import hold
 
@@ -120,6 +122,8 @@ def identity(dataset: Dataset) -> dict[str, Any]:
 def create_run(folder: str | Path, config: Config, data: Mapping[str, Any]) -> Iterator[RunFolder]:
     """Makes a run folder, or takes up the run that is in it, and holds it for this process.
 
+    Of several workers the chief alone gets it; each other one gets a folder that goes when it ends.
+
     Args:
         folder: made with its parents where it does not exist.
         config: saved as `config.yaml`. A run that is taken up must have the same,
@@ -134,6 +138,10 @@ def create_run(folder: str | Path, config: Config, data: Mapping[str, Any]) -> I
         UserError: the folder is in use, holds something else, or holds a run of
             another config or other data; lists what differs.
     """
+    if not task_of(config.train).chief:
+        with tempfile.TemporaryDirectory() as scratch:
+            yield RunFolder(Path(scratch))
+        return
     run = RunFolder(Path(folder))
     _check_place(run)
     run.path.mkdir(parents=True, exist_ok=True)
@@ -149,6 +157,8 @@ def create_run(folder: str | Path, config: Config, data: Mapping[str, Any]) -> I
 
 def check_run(folder: str | Path, config: Config, data: Mapping[str, Any]) -> None:
     """Raises what `create_run` would raise; changes nothing. Quick: TensorFlow is not needed."""
+    if not task_of(config.train).chief:
+        return
     run = RunFolder(Path(folder))
     _check_place(run)
     if run.path.is_dir():

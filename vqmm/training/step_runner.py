@@ -15,7 +15,8 @@ class StepRunner:
     Args:
         model: compiled, made in the strategy's scope.
         strategy: that it was made in.
-        batches: of global batches; entries that are text are left out.
+        batches: of global batches, or with several processes of this one's part of each;
+            entries that are text are left out.
         jit_compile: compile the step with XLA.
 
     Attributes:
@@ -24,7 +25,7 @@ class StepRunner:
 
     def __init__(self, model: Any, strategy: Any, batches: tf.data.Dataset, jit_compile: bool = False):
         self.names: list[str] = []
-        self._iterator: Iterator[Any] = iter(strategy.experimental_distribute_dataset(batches.map(_numbers)))
+        self._iterator: Iterator[Any] = iter(_spread(strategy, batches.map(_numbers)))
 
         @tf.autograph.experimental.do_not_convert  # nothing in a step needs it, and it is slow
         def one(batch: Any) -> Any:
@@ -47,6 +48,14 @@ class StepRunner:
     def run(self, count: int) -> np.ndarray:
         """Trains on the next `count` batches; returns f32[count, figures], in the order of `names`."""
         return self._many(self._iterator, tf.constant(count)).numpy()
+
+
+def _spread(strategy: Any, batches: tf.data.Dataset) -> Any:
+    if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+        return strategy.experimental_distribute_dataset(batches)
+    rows = next(iter(batches.element_spec.values())).shape[0]
+    each = rows // len(strategy.extended.worker_devices)
+    return strategy.distribute_datasets_from_function(lambda _: batches.rebatch(each))
 
 
 def _numbers(batch: dict[str, Any]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from vqmm.config import Train
 from vqmm.errors import UserError
+from vqmm.training.cluster import task_of
 
 
 def make_strategy(train: Train) -> tf.distribute.Strategy:
@@ -18,6 +19,8 @@ def make_strategy(train: Train) -> tf.distribute.Strategy:
         train: `strategy` is `"one"` (the default device) or `"mirrored"` over
             `devices`, or over all GPUs where that is empty. `CPU:0`, `CPU:1`, …
             split the processor into that many devices, to try things out.
+            `"multi_worker"` is over all devices of all processes that `TF_CONFIG` lists;
+            it waits for them.
 
     Returns:
         the strategy; asked again for the same devices, the same object, so that a
@@ -29,12 +32,7 @@ def make_strategy(train: Train) -> tf.distribute.Strategy:
     """
     if train.strategy == "one":
         return tf.distribute.get_strategy()
-    _split_processor(train.devices)
-    there = [f"{d.device_type}:{d.name.rpartition(':')[2]}" for d in tf.config.list_logical_devices()]
-    missing = [name for name in train.devices if name not in there]
-    if missing:
-        raise UserError(f"train.devices: {', '.join(missing)} not found; this machine has {', '.join(there)}")
-    strategy = _mirrored(tuple(train.devices))
+    strategy = _over_processes(train) if train.strategy == "multi_worker" else _over_devices(train)
     replicas = strategy.num_replicas_in_sync
     if train.batch_size % replicas:
         below = train.batch_size // replicas * replicas
@@ -44,9 +42,33 @@ def make_strategy(train: Train) -> tf.distribute.Strategy:
         )
     if train.jit_compile and replicas > 1:
         raise UserError(
-            "train.jit_compile=true works on one device only; switch it off for mirrored training"
+            f"train.jit_compile=true works on one device only; switch it off for {train.strategy} training"
         )
     return strategy
+
+
+def _over_devices(train: Train) -> tf.distribute.Strategy:
+    _split_processor(train.devices)
+    there = [f"{d.device_type}:{d.name.rpartition(':')[2]}" for d in tf.config.list_logical_devices()]
+    missing = [name for name in train.devices if name not in there]
+    if missing:
+        raise UserError(f"train.devices: {', '.join(missing)} not found; this machine has {', '.join(there)}")
+    return _mirrored(tuple(train.devices))
+
+
+def _over_processes(train: Train) -> tf.distribute.Strategy:
+    task_of(train)  # tells what is wrong with TF_CONFIG
+    if train.devices:
+        raise UserError(
+            f"train.devices={list(train.devices)} is for mirrored training; multi_worker takes all devices "
+            "that each process sees: hide some with CUDA_VISIBLE_DEVICES"
+        )
+    return _multi_worker()
+
+
+@functools.cache
+def _multi_worker() -> tf.distribute.MultiWorkerMirroredStrategy:
+    return tf.distribute.MultiWorkerMirroredStrategy()
 
 
 @functools.cache

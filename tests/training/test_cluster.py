@@ -1,0 +1,90 @@
+"""Who a process is, without starting any."""
+
+import json
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+import tensorflow as tf
+
+from vqmm.config import Train
+from vqmm.errors import UserError
+from vqmm.training.cluster import Agreed, Cluster, Task, task_of
+from vqmm.training.strategy import make_strategy
+
+MANY = Train(strategy="multi_worker")
+
+
+def told(kind, index, **cluster):
+    return {"TF_CONFIG": json.dumps({"cluster": cluster, "task": {"type": kind, "index": index}})}
+
+
+def test_processes_are_numbered_from_the_chief_on():
+    two = {"worker": ["a:1", "b:1"]}
+    assert [task_of(MANY, told("worker", i, **two)) for i in (0, 1)] == [Task(0, 2), Task(1, 2)]
+    named = {"chief": ["c:1"], **two}
+    assert task_of(MANY, told("chief", 0, **named)) == Task(0, 3)
+    assert task_of(MANY, told("worker", 1, **named)) == Task(2, 3)
+    assert [task_of(MANY, told("worker", i, **two)).chief for i in (0, 1)] == [True, False]
+
+
+def test_other_strategies_know_nothing_of_it():
+    assert task_of(Train(strategy="mirrored"), told("worker", 1, worker=["a:1", "b:1"])) == Task(0, 1)
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {},
+        {"TF_CONFIG": "{not json"},
+        {"TF_CONFIG": "[]"},
+        {"TF_CONFIG": '{"cluster": {"worker": ["a:1"]}}'},
+        told("worker", 2, worker=["a:1", "b:1"]),
+        told("ps", 0, ps=["a:1"], worker=["b:1"]),
+    ],
+)
+def test_what_does_not_say_who_this_is_is_refused_with_an_example(environment):
+    with pytest.raises(UserError, match=r"TF_CONFIG, which is .*give every process .*'\{\"cluster\"") as told:
+        task_of(MANY, environment)
+    assert repr(environment.get("TF_CONFIG", "")) in str(told.value)
+
+
+def test_devices_are_not_chosen_for_many_processes(monkeypatch):
+    for name, value in told("worker", 0, worker=["a:1", "b:1"]).items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(UserError, match="train.devices=.*CUDA_VISIBLE_DEVICES"):
+        make_strategy(Train(strategy="multi_worker", devices=("GPU:0",)))
+
+
+def test_one_process_agrees_with_itself():
+    cluster = Cluster(tf.distribute.get_strategy(), Task())
+    assert cluster.agree(None, 7, False) == Agreed(0, 7, False)
+    assert cluster.agree(15, 7, True) == Agreed(15, 7, True)
+    weight = tf.Variable(3.0)
+    cluster.take_from_chief([weight])
+    cluster.check_same({"data": 1})
+    assert float(weight) == 3.0
+
+
+def test_the_guides_launchers_make_a_config_that_says_who_is_who():
+    guide = (Path(__file__).parents[2] / "docs" / "distributed.md").read_text()
+    slurm = re.search(r"TF_CONFIG=\"(.*)\" \\\n", guide)[1]
+    hosts = subprocess.run(
+        ["sh", "-c", "printf 'a\\nb\\n' | sed 's/.*/\"&:2222\"/' | paste -sd, -"],
+        capture_output=True,
+        text=True,
+    ).stdout.strip()
+    kubernetes = re.search(r"export (TF_CONFIG='.*?\}\}')\n\s+python", guide, re.DOTALL)[1]
+    for script, names in (
+        (f'TF_CONFIG="{slurm}"', {"HOSTS": hosts, "SLURM_PROCID": "1"}),
+        (kubernetes, {"JOB_COMPLETION_INDEX": "1"}),
+    ):
+        said = subprocess.run(
+            ["sh", "-c", f'{script}; printf %s "$TF_CONFIG"'],
+            env={**os.environ, **names},
+            capture_output=True,
+            text=True,
+        )
+        assert task_of(MANY, {"TF_CONFIG": said.stdout}) == Task(1, 2), said
