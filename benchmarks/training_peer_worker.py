@@ -130,9 +130,7 @@ class OnePassStep(AdversarialStep):
         leaves = [x.detach().requires_grad_() for x in out.parameters]
         rebuilt = self.rebuilt(leaves)
         loss, critic, upstream, verdicts = out.rest.detach(), out.rest.new_zeros(()), [], {}
-        for place, (name, near) in enumerate(
-            zip(SIDES, self.near(out.features, rebuilt), strict=True)
-        ):
+        for place, (name, near) in enumerate(zip(SIDES, self.near(out.features, rebuilt), strict=True)):
             leaf, hidden = leaves[place], out.hidden[place].detach()
             logits, found = self.critics[name](torch.cat([out.features[place], rebuilt[place]]))
             real, fake = ([x.chunk(2)[side] for x in logits] for side in (0, 1))
@@ -212,8 +210,9 @@ if __name__ == "__main__":
         "parameters": step.parameters(),
         "first_step_seconds": time.perf_counter() - start,
         "mebibytes_before": before,
+        "versions": {"torch": torch.__version__},
     }
-    if task.get("count"):
+    if task.get("count") and not task["compiled"]:
         from torch.utils.flop_counter import FlopCounterMode
 
         with FlopCounterMode(display=False) as counter:

@@ -21,6 +21,8 @@ def ours(task: dict[str, Any]) -> None:
     import tensorflow as tf
 
     _threads(task)
+    import keras
+
     from vqmm.config import check_config
     from vqmm.models import build_model
     from vqmm.training.optimizer import compile_model
@@ -40,6 +42,7 @@ def ours(task: dict[str, Any]) -> None:
         "parameters": int(sum(np.prod(v.shape) for v in model.trainable_variables)),
         "first_step_seconds": time.perf_counter() - start,
         "mebibytes_before": before,
+        "versions": {"tensorflow": tf.__version__, "keras": keras.__version__, "numpy": np.__version__},
     }
     if task.get("count"):
         from benchmarks.multiply_adds import multiply_adds

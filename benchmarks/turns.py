@@ -6,6 +6,7 @@ sides share whatever else the machine does. Only the standard library: peers imp
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import resource
@@ -92,10 +93,8 @@ class Worker:
         """Lets it work for about so long, and keeps what it says."""
         if self.failed or self._process.stdin is None:
             return
-        try:
+        with contextlib.suppress(BrokenPipeError):  # `_hear` tells why it is gone
             print(seconds, file=self._process.stdin, flush=True)
-        except BrokenPipeError:
-            pass  # `_hear` tells why it is gone
         found = self._hear()
         if found:
             self.turns.append(found)
