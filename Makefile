@@ -12,7 +12,7 @@ SET ?=
 TUXPAINT ?= $(wildcard data/tuxpaint/source/stamps)
 JOBS ?= 2
 
-.PHONY: help install demo test soak lint bench bench-quantizers seeds ablations compare pins clean
+.PHONY: help install demo test soak lint bench bench-quantizers bench-training seeds ablations compare pins clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/'
@@ -55,11 +55,19 @@ compare: $(STAMP)  ## VAE, VQ-VAE with a table and with a uniform grid, and VQGA
 bench: $(STAMP)  ## what the demo's model carries over to other voices, pens and framings
 	$(BIN)/python -m benchmarks.transfer --run $(RUN) --data $(DATA) $(if $(TUXPAINT),--tuxpaint $(TUXPAINT))
 
-bench-quantizers: $(STAMP)  ## quantizers beside their peers: time and memory
+PEERS := .venv-peers/installed
+
+$(PEERS): pyproject.toml
 	test -x .venv-peers/bin/python || $(PYTHON) -m venv .venv-peers
 	.venv-peers/bin/python -m pip install --quiet -e ".[bench]"
 	.venv-peers/bin/python -m pip install --quiet --no-deps descript-audio-codec==1.0.0  # its pins exclude TensorFlow
+	touch $@
+
+bench-quantizers: $(STAMP) $(PEERS)  ## quantizers beside their peers: time and memory
 	$(BIN)/python -m benchmarks.quantizers --peers .venv-peers/bin/python --json runs/quantizers.json
+
+bench-training: $(STAMP) $(PEERS)  ## training steps beside the same networks in PyTorch, and how their cost grows
+	$(BIN)/python -m benchmarks.training --peers .venv-peers/bin/python --json runs/training.json --plot runs/training.png
 
 pins:  ## resolve requirements.txt anew from pyproject.toml
 	$(BIN)/uv pip compile --quiet pyproject.toml --extra test --extra svg --extra tfds --python-version 3.11 -o requirements.txt

@@ -25,7 +25,7 @@ class LogMel(nn.Module):
         self.n_fft, self.hop = n_fft, hop_length
         self.register_buffer("window", torch.hann_window(n_fft))
         ends = [2595.0 * math.log10(1.0 + hz / 700.0) for hz in (fmin, fmax or rate / 2)]
-        edges = 700.0 * (10.0 ** (np.linspace(*ends, mels + 2) / 2595.0) - 1.0)
+        edges = 700.0 * (10.0 ** (np.linspace(ends[0], ends[1], mels + 2) / 2595.0) - 1.0)
         bins = np.linspace(0.0, rate / 2, n_fft // 2 + 1)[:, None]
         rising, falling = (bins - edges[:-2]) / np.diff(edges)[:-1], (edges[2:] - bins) / np.diff(edges)[1:]
         bands = np.maximum(0.0, np.minimum(rising, falling)).astype("float32")

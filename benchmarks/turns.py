@@ -102,12 +102,17 @@ class Worker:
     def close(self) -> None:
         """Ends it."""
         if self._process.stdin:
-            self._process.stdin.close()
+            with contextlib.suppress(BrokenPipeError):
+                self._process.stdin.close()
         try:
             self._process.wait(30)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        self._listener.join(5)
+        for pipe in (self._process.stdout, self._process.stderr):
+            if pipe:
+                pipe.close()
 
     def __enter__(self) -> Worker:
         return self
