@@ -63,7 +63,7 @@ def growth_plot(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
                 ticks = sorted({row["at"] for row in rows if row["axis"] == axis})
                 axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks], fontsize=8)
                 axes.xaxis.set_minor_locator(NullLocator())
-                axes.legend(loc="upper left", fontsize=8, title="exponent", title_fontsize=8)
+                axes.legend(loc="best", fontsize=8, title="exponent", title_fontsize=8)
                 if not line:
                     axes.set_title(axis)
                 if not column:
