@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from vqmm.atomic import replacing, write_atomic
+from vqmm.atomic import appending, replacing, write_atomic
 from vqmm.errors import UserError
 
 
@@ -35,3 +35,23 @@ def test_a_full_disk_is_a_user_error_with_path_and_bytes(tmp_path: Path, code: i
 def test_other_errors_of_the_system_stay_what_they_are(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         write_atomic(tmp_path / "missing" / "a.txt", "x")
+
+
+def test_what_is_appended_goes_behind_the_bytes_that_count(tmp_path: Path) -> None:
+    target = tmp_path / "a.bin"
+    with appending(target, 0) as file:
+        file.write(b"abc")
+    target.write_bytes(b"abc" + b"left by a killed writer")
+    with appending(target, 3) as file:
+        file.write(b"def")
+    assert target.read_bytes() == b"abcdef"
+    with pytest.raises(ZeroDivisionError), appending(target, 6) as file:
+        file.write(b"half")
+        raise ZeroDivisionError
+    assert target.read_bytes() == b"abcdef"
+    with pytest.raises(UserError, match="6 of 7 bytes"), appending(target, 7):
+        pass
+    with pytest.raises(UserError, match="no more room after 2 bytes"), appending(target, 6) as file:
+        file.write(b"gh")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert target.read_bytes() == b"abcdef"

@@ -8,6 +8,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from vqmm.errors import UserError
 
@@ -41,19 +42,58 @@ def replacing(path: str | Path) -> Iterator[Path]:
     except BaseException as error:
         written = part.stat().st_size if part.exists() else 0
         part.unlink(missing_ok=True)
-        if _is_full(error):
-            free = shutil.disk_usage(path.parent).free
-            raise UserError(
-                f"cannot write {path}: no more room after {written} bytes ({free} bytes are free there, "
-                f"{error}); free some space or choose another folder, then run the same command again"
-            ) from None
+        _tell_if_full(error, path, written)
         raise
+
+
+@contextlib.contextmanager
+def appending(path: str | Path, length: int) -> Iterator[BinaryIO]:
+    """Opens a file to add to its first `length` bytes, which stay whatever happens.
+
+    What stands behind them, left by a writer that was killed, goes first; a block that
+    goes wrong leaves the first `length` bytes alone.
+
+    Args:
+        path: of the file; made where `length` is 0.
+        length: bytes that count.
+
+    Yields:
+        The file, at its end.
+
+    Raises:
+        UserError: it is shorter than that, or the disk is full (as `replacing` tells it).
+    """
+    path = Path(path)
+    with path.open("r+b" if length else "w+b") as file:
+        if (found := file.seek(0, os.SEEK_END)) < length:
+            raise UserError(f"{path} is damaged ({found} of {length} bytes)")
+        file.truncate(length)
+        file.seek(length)
+        try:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        except BaseException as error:
+            written = file.tell() - length
+            with contextlib.suppress(OSError):
+                file.truncate(length)
+            _tell_if_full(error, path, written)
+            raise
 
 
 def write_atomic(path: str | Path, data: bytes | str) -> None:
     """Writes a small file through `replacing`; text as UTF-8."""
     with replacing(path) as part:
         part.write_bytes(data.encode() if isinstance(data, str) else data)
+
+
+def _tell_if_full(error: BaseException, path: Path, written: int) -> None:
+    if _is_full(error):
+        free = shutil.disk_usage(path.parent).free
+        raise UserError(
+            f"cannot write {path}: no more room after {written} bytes ({free} bytes are free there, "
+            f"{error}); free some space or choose another folder, then run the same command again"
+        ) from None
 
 
 def _is_full(error: BaseException) -> bool:
