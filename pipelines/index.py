@@ -1,27 +1,34 @@
-"""Builds the retrieval index of prepared data, whose centroids are the joint codebook."""
+"""Builds and tends the retrieval index of prepared data, whose centroids are the joint codebook."""
 
 from __future__ import annotations
 
 import argparse
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pipelines.cli import run
 from vqmm.errors import UserError
+
+if TYPE_CHECKING:
+    from vqmm.retrieval import FaissIndex
 
 DESCRIPTION = "Indexes recordings and pictures by their shared codes; a second call adds to the index."
 EXAMPLES = """\
   python -m pipelines.index --run runs/demo --data data/digits --out runs/demo/index
   python -m pipelines.index --run runs/demo --data data/digits --split test --out runs/demo/test-index
   python -m pipelines.index --run runs/demo --data data/more --out runs/demo/index
+  python -m pipelines.index --run runs/big --data data/big --out runs/big/index --lists 1024 --vectors
+  python -m pipelines.index --out runs/demo/index --remove scan-0001 scan-0002
+  python -m pipelines.index --out runs/demo/index --compact
 
 Items that are there already stay; a call that was killed leaves the index as it was and can be repeated."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds what this verb takes."""
-    parser.add_argument("--run", type=Path, required=True, metavar="RUN", help="run folder that train left")
-    parser.add_argument("--data", type=Path, required=True, metavar="DATA", help="folder that prepare left")
+    parser.add_argument("--run", type=Path, metavar="RUN", help="run folder that train left")
+    parser.add_argument("--data", type=Path, metavar="DATA", help="folder that prepare left, to be added")
     parser.add_argument(
         "--split", nargs="+", metavar="SPLIT", help="train, validation, test (default: all there are)"
     )
@@ -29,30 +36,93 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--overwrite", action="store_true", help="replace an index that is there instead of adding to it"
     )
+    parser.add_argument(
+        "--lists",
+        type=int,
+        metavar="N",
+        help="sort the items into N lists, of which a query scans a few; worth it from some 100,000 items "
+        "on; 0 scans everything (default: as the index is; a new one scans everything)",
+    )
+    parser.add_argument(
+        "--vectors",
+        action="store_true",
+        help="keep continuous vectors (float16) beside the codes of a new index, for query --rerank",
+    )
+    parser.add_argument("--remove", nargs="+", metavar="ID", help="remove items, of --split or of all splits")
+    parser.add_argument("--compact", action="store_true", help="write the index anew without removed items")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
 
 def main(args: argparse.Namespace) -> None:
-    """Encodes, adds, writes, and says what is in it."""
+    """Adds or removes, writes, and says what is in it."""
+    if args.lists is not None and args.lists < 0:
+        raise UserError(f"--lists {args.lists}; 0 is the least")
+    adding = args.run is not None or args.data is not None
+    if args.out.exists() and not args.out.is_dir():
+        raise UserError(f"--out {args.out} is a file; an index is a folder")
+    if adding and (args.remove or args.compact):
+        raise UserError("--remove and --compact tend an index that is there: leave out --run and --data")
+    if adding and not (args.run and args.data):
+        raise UserError("--run RUN and --data DATA go together: the model encodes the data")
+    if not adding and not (args.remove or args.compact or args.lists is not None):
+        raise UserError("nothing to do: give --run and --data, --remove, --compact or --lists")
+    if not adding and (args.overwrite or args.vectors):
+        raise UserError("--overwrite and --vectors make an index: give --run and --data")
+    added, removed = {"audio": 0, "image": 0}, 0
+    if adding:
+        index, added = _add(args)
+    else:
+        # Loaded late, so that a wrong command line is told at once.
+        from vqmm.retrieval import FaissIndex
+
+        index = FaissIndex.open(args.out)
+        if args.remove:
+            removed = sum(index.remove(args.remove, split=split) for split in args.split or [None])
+        if args.compact:
+            index.compact()
+    if args.lists is not None and args.lists != index.lists:
+        index.set_lists(args.lists)
+    index.save(args.out)
+    facts = {
+        "path": str(args.out),
+        "added": added,
+        "removed": removed,
+        "items": {name: index.count(name) for name in added},
+        "bytes_per_item": index.bytes_per_item,
+        "lists": index.lists,
+        "vectors": index.holds_vectors,
+        "fingerprint": index.fingerprint,
+    }
+    if args.json:
+        print(json.dumps(facts))
+    else:
+        print(
+            f"{args.out}: {index.count('audio')} recordings ({added['audio']} new), {index.count('image')} "
+            f"pictures ({added['image']} new), {facts['bytes_per_item']} bytes an item"
+            + (f", {removed} removed" if removed else "")
+            + (f", {index.lists} lists" if index.lists else "")
+        )
+
+
+def _add(args: argparse.Namespace) -> tuple[FaissIndex, dict[str, int]]:
     from vqmm.data.records import Dataset
 
     dataset = Dataset.open(args.data)
-    if args.out.exists() and not args.out.is_dir():
-        raise UserError(f"--out {args.out} is a file; an index is a folder")
     from vqmm.training.run_folder import open_run
 
     opened = open_run(args.run, coded=True)
-    # Loaded late, so that a wrong command line is told at once.
     from vqmm.retrieval import FaissIndex
     from vqmm.retrieval.index_folder import generation_of
     from vqmm.retrieval.model_index import add_split, index_for
 
-    index = index_for(opened.model, opened.config)
+    index = index_for(opened.model, opened.config, args.vectors)
     generation = generation_of(args.out)
     if args.overwrite:
         index.generation = generation
     elif generation:
         index = FaissIndex.open(args.out, index.fingerprint)
+        if args.vectors and not index.holds_vectors:
+            raise UserError(f"{args.out} holds no vectors; make it anew with --overwrite --vectors")
     added = {"audio": 0, "image": 0}
     present = [name for name, held in dataset.counts.items() if held["recordings"] + held["pictures"]]
     splits = args.split or present
@@ -61,21 +131,7 @@ def main(args: argparse.Namespace) -> None:
             added[modality] += number
     if not index.count():
         raise UserError(f"{args.data} has nothing in {', '.join(splits)}; choose another --split")
-    index.save(args.out)
-    facts = {
-        "path": str(args.out),
-        "added": added,
-        "items": {name: index.count(name) for name in added},
-        "bytes_per_item": (index.slots * index.bits + 7) // 8,
-        "fingerprint": index.fingerprint,
-    }
-    if args.json:
-        print(json.dumps(facts))
-    else:
-        print(
-            f"{args.out}: {index.count('audio')} recordings ({added['audio']} new), {index.count('image')} "
-            f"pictures ({added['image']} new), {facts['bytes_per_item']} bytes of codes an item"
-        )
+    return index, added
 
 
 if __name__ == "__main__":

@@ -20,6 +20,8 @@ EXAMPLES = """\
   python -m pipelines.query --run runs/demo --index runs/demo/index --image scan.png --k 5 --json
   python -m pipelines.query --run runs/demo --index runs/demo/index --image scan.png --modality image
   python -m pipelines.query --run runs/demo --index runs/demo/index --audio seven.wav \\
+      --where split=test label=1 label=7
+  python -m pipelines.query --run runs/demo --index runs/demo/index --audio seven.wav \\
       --data data/digits --save out/seven
 
 A score is the sum over slots of the cosine between query and item, so it is at most the number of slots."""
@@ -39,11 +41,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--modality", choices=("audio", "image", "any"), help="what to find (default: the other modality)"
     )
     parser.add_argument(
-        "--score",
-        choices=("asymmetric", "code"),
-        default="asymmetric",
-        help="the query's continuous latents, or its codes as an item has them (default: %(default)s)",
+        "--query",
+        choices=("continuous", "codes", "expanded"),
+        default="continuous",
+        help="ask with the latents, with their codes as an item has them, or with these codes and those "
+        "near them (default: %(default)s)",
     )
+    parser.add_argument(
+        "--where",
+        nargs="+",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="find only items whose label, caption, split or other column of the manifest is this; "
+        "of several values for one key any will do",
+    )
+    parser.add_argument(
+        "--rerank",
+        type=int,
+        default=0,
+        metavar="N",
+        help="score the first N hits anew by continuous vectors (an index made with --vectors)",
+    )
+    parser.add_argument("--probes", type=int, metavar="N", help="lists to scan, of an index that has some")
     parser.add_argument("--data", type=Path, metavar="DATA", help="the data that was indexed, for --save")
     parser.add_argument("--save", type=Path, metavar="DIR", help="write the hits there as files")
     parser.add_argument("--json", action="store_true", help="print the hits as JSON")
@@ -55,6 +75,9 @@ def main(args: argparse.Namespace) -> None:
         raise UserError("--save DIR and --data DATA go together: the index holds codes, the data the files")
     if args.k is not None and args.k < 1:
         raise UserError(f"--k {args.k}: 1 is the least")
+    if args.rerank < 0 or (args.probes is not None and args.probes < 1):
+        raise UserError(f"--rerank {args.rerank}, --probes {args.probes}: 0 and 1 are the least")
+    where = conditions([text for texts in args.where for text in texts])
     path = args.audio or args.image
     if not path.is_file():
         raise UserError(f"{path}: no such file")
@@ -71,15 +94,22 @@ def main(args: argparse.Namespace) -> None:
     asked: Modality = "audio" if args.audio else "image"
     wanted = args.modality or OTHER[asked]
     found = None if wanted == "any" else wanted
-    held = index.count(found)
+    if args.probes is not None:
+        if not index.lists:
+            raise UserError(f"--probes {args.probes}: {args.index} has no lists; index --lists N makes some")
+        index.probes = args.probes
+    held = index.count(found, where)
+    such = f"{KINDS[wanted]}{' that meet --where' if where else ''}"
     if not held:
-        raise UserError(f"{args.index} holds no {KINDS[wanted]}; index data that has some, or set --modality")
+        raise UserError(f"{args.index} holds no {such}; index data that has some, or set --modality")
     k = args.k or min(10, held)
     if k > held:
-        raise UserError(f"--k {k}: {args.index} holds {held} {KINDS[wanted]}; ask for {held} or fewer")
+        raise UserError(f"--k {k}: {args.index} holds {held} {such}; ask for {held} or fewer")
+    if args.rerank and not index.holds_vectors:
+        raise UserError(f"--rerank {args.rerank}: {args.index} holds no vectors; index --vectors keeps them")
     records = file_records([path], asked, opened.config.data)
     encoded = encode_records(opened.model, records, opened.config, asked)
-    hits = index.search(query_values(opened.model, encoded, args.score), k, found)
+    hits = index.search(query_values(opened.model, encoded, args.query), k, found, where, args.rerank)
     items, scores = hits.items[0], hits.scores[0].tolist()
     saved: list[Path] | None = None
     if args.save is not None:
@@ -91,11 +121,28 @@ def main(args: argparse.Namespace) -> None:
         "path": str(path),
         "modality": asked,
         "searched": wanted,
-        "score": args.score,
+        "query": args.query,
+        "where": where,
+        "reranked": min(max(k, args.rerank), held) if args.rerank else 0,
         "best_possible": index.slots,
         "codes": encoded.shared[0].tolist(),
     }
     _show(query, _rows(items, scores, saved), args.json)
+
+
+def conditions(texts: list[str]) -> dict[str, list[str]]:
+    """Parses `key=value`; the values of one key are kept together.
+
+    Raises:
+        UserError: something without a key or an equals sign.
+    """
+    where: dict[str, list[str]] = {}
+    for text in texts:
+        key, sign, value = text.partition("=")
+        if not key or not sign:
+            raise UserError(f"--where {text!r}: write KEY=VALUE, as label=7")
+        where.setdefault(key, []).append(value)
+    return where
 
 
 def _rows(items: list[Item], scores: list[float], saved: list[Path] | None) -> list[dict[str, Any]]:

@@ -1,4 +1,5 @@
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ from vqmm.encoding import encode_split
 from vqmm.errors import UserError
 from vqmm.models import build_model
 from vqmm.retrieval import FaissIndex
-from vqmm.retrieval.model_index import index_for, query_values
+from vqmm.retrieval.model_index import add_split, index_for, query_values
 from vqmm.training.run_folder import open_run
 
 
@@ -18,16 +19,19 @@ def opened(tiny_run):
     return open_run(tiny_run)
 
 
-@pytest.fixture
-def index(verb, tiny_run, tiny_data, tmp_path):
-    folder = tmp_path / "index"
-    said = verb(
-        "index", "--run", tiny_run, "--data", tiny_data.folder, "--split", "test", "--out", folder, "--json"
-    )
-    assert said.status == 0, said
-    facts = json.loads(said.out)
-    assert facts["added"] == facts["items"] == {"audio": 8, "image": 8} and facts["bytes_per_item"] == 2
+@pytest.fixture(scope="module")
+def made(opened, tiny_data, tmp_path_factory):
+    index = index_for(opened.model, opened.config)
+    add_split(index, opened.model, tiny_data, opened.config, "test")
+    folder = tmp_path_factory.mktemp("made") / "index"
+    index.save(folder)
     return folder
+
+
+@pytest.fixture
+def index(made, tmp_path):
+    """The index of the test split, as the verb makes it."""
+    return Path(shutil.copytree(made, tmp_path / "index"))
 
 
 def ask(verb, tiny_run, index, *args):
@@ -37,16 +41,16 @@ def ask(verb, tiny_run, index, *args):
 
 
 @pytest.mark.parametrize("asked, found", [("audio", "image"), ("image", "audio")])
-@pytest.mark.parametrize("score", ["asymmetric", "code"])
-def test_the_ranking_is_that_of_brute_force(verb, tiny_run, tiny_data, opened, index, asked, found, score):
+@pytest.mark.parametrize("query", ["continuous", "codes"])
+def test_the_ranking_is_that_of_brute_force(verb, tiny_run, tiny_data, opened, index, asked, found, query):
     n = 3
     path = tiny_data.folder.parent / f"test{n}.{'wav' if asked == 'audio' else 'png'}"
-    answer = ask(verb, tiny_run, index, f"--{asked}", path, "--k", 8, "--score", score)
+    answer = ask(verb, tiny_run, index, f"--{asked}", path, "--k", 8, "--query", query)
     queries = encode_split(opened.model, tiny_data, opened.config, "test", asked)
     items = encode_split(opened.model, tiny_data, opened.config, "test", found)
     table = np.asarray(opened.model.quantizer.codebook)[:4]
     table /= np.linalg.norm(table, axis=1, keepdims=True)
-    query = queries.embeddings[n] if score == "asymmetric" else table[queries.shared[n]]
+    query = queries.embeddings[n] if query == "continuous" else table[queries.shared[n]]
     expected = np.einsum("sd,nsd->n", query, table[items.shared])
     assert len(np.unique(items.shared, axis=0)) > 1  # else any ranking would do
     scores = dict(zip(items.ids, expected, strict=True))
@@ -62,7 +66,7 @@ def test_the_ranking_is_that_of_brute_force(verb, tiny_run, tiny_data, opened, i
 
 def test_one_modality_or_both_are_searched(verb, tiny_run, tiny_data, index):
     clip = tiny_data.folder.parent / "test3.wav"
-    same = ask(verb, tiny_run, index, "--audio", clip, "--modality", "audio", "--score", "code", "--k", 8)
+    same = ask(verb, tiny_run, index, "--audio", clip, "--modality", "audio", "--query", "codes", "--k", 8)
     assert {hit["modality"] for hit in same["hits"]} == {"audio"}
     # Codes against codes of the same clip: the best score there is.
     assert same["hits"][0]["score"] == pytest.approx(2.0, abs=1e-5)
@@ -93,8 +97,12 @@ def test_hits_are_saved_as_they_are_stored(verb, tiny_run, tiny_data, index, tmp
     assert soundfile.info(sounds[0]["saved"]).samplerate == 2000
 
 
-def test_a_second_call_adds_what_is_new(verb, tiny_run, tiny_data, index):
+def test_a_second_call_adds_what_is_new(verb, tiny_run, tiny_data, made, tmp_path):
+    index = tmp_path / "index"
     base = ("index", "--run", tiny_run, "--data", tiny_data.folder, "--out", index, "--json")
+    first = json.loads(verb(*base, "--split", "test").out)
+    assert first["added"] == first["items"] == {"audio": 8, "image": 8} and first["bytes_per_item"] == 2
+    np.testing.assert_array_equal(FaissIndex.open(index).codes(), FaissIndex.open(made).codes())
     again = json.loads(verb(*base, "--split", "test").out)
     assert again["added"] == {"audio": 0, "image": 0} and again["items"] == {"audio": 8, "image": 8}
     everything = json.loads(verb(*base).out)
@@ -103,6 +111,86 @@ def test_a_second_call_adds_what_is_new(verb, tiny_run, tiny_data, index):
     fresh = json.loads(verb(*base, "--split", "test", "--overwrite").out)
     assert fresh["items"] == {"audio": 8, "image": 8}
     assert FaissIndex.open(index).generation == 4
+
+
+def test_an_expanded_query_asks_for_neighbouring_codes(verb, tiny_run, tiny_data, opened, index):
+    clip = tiny_data.folder.parent / "test3.wav"
+    answer = ask(verb, tiny_run, index, "--audio", clip, "--k", 8, "--query", "expanded")
+    encoded = encode_split(opened.model, tiny_data, opened.config, "test", "audio")
+    pictures = encode_split(opened.model, tiny_data, opened.config, "test", "image")
+    table = np.asarray(opened.model.quantizer.codebook)[:4]
+    table /= np.linalg.norm(table, axis=1, keepdims=True)
+    soft = np.exp(table[encoded.shared[3]] @ table.T / 0.1) @ table  # four codes: all are neighbours
+    soft /= np.linalg.norm(soft, axis=1, keepdims=True)
+    expected = np.einsum("sd,nsd->n", soft, table[pictures.shared])
+    np.testing.assert_allclose([hit["score"] for hit in answer["hits"]], -np.sort(-expected), atol=1e-4)
+
+
+def test_hits_meet_the_conditions(verb, tiny_run, tiny_data, index):
+    clip = ("--audio", tiny_data.folder.parent / "test3.wav")
+    some = ask(verb, tiny_run, index, *clip, "--where", "label=1", "label=2", "--where", "split=test")
+    assert sorted(hit["label"] for hit in some["hits"]) == ["1", "1", "2", "2"]
+    assert some["query"]["where"] == {"label": ["1", "2"], "split": ["test"]}
+
+    def refusal(*args):
+        return verb("query", "--run", tiny_run, "--index", index, *clip, *args).refusal()
+
+    assert "did you mean 'label'" in refusal("--where", "lable=1")
+    assert "write KEY=VALUE" in refusal("--where", "label")
+    assert "holds no pictures that meet --where" in refusal("--where", "label=none")
+    assert "holds 2 pictures that meet" in refusal("--where", "label=1", "--k", 3)
+
+
+def test_vectors_beside_the_codes_score_the_first_hits(verb, tiny_run, tiny_data, opened, index, tmp_path):
+    base = ("index", "--run", tiny_run, "--data", tiny_data.folder, "--split", "test", "--json")
+    facts = json.loads(verb(*base, "--out", tmp_path / "v", "--vectors", "--lists", 3).out)
+    assert facts["vectors"] and facts["lists"] == 3 and facts["bytes_per_item"] == 2 + 2 * 2 * 8
+    clip = ("--audio", tiny_data.folder.parent / "test3.wav")
+    answer = ask(verb, tiny_run, tmp_path / "v", *clip, "--k", 8, "--rerank", 8, "--probes", 1)
+    assert answer["query"]["reranked"] == 8
+    query = encode_split(opened.model, tiny_data, opened.config, "test", "audio").embeddings[3]
+    items = encode_split(opened.model, tiny_data, opened.config, "test", "image")
+    scores = dict(zip(items.ids, np.einsum("sd,nsd->n", query, items.embeddings), strict=True))
+    np.testing.assert_allclose(
+        [hit["score"] for hit in answer["hits"]], -np.sort(-np.array(list(scores.values()))), atol=5e-3
+    )
+    assert all(hit["score"] == pytest.approx(scores[hit["id"]], abs=5e-3) for hit in answer["hits"])
+
+    def refusal(*args):
+        return verb("query", "--run", tiny_run, "--index", index, *clip, *args).refusal()
+
+    assert "holds no vectors; index --vectors" in refusal("--rerank", 5)
+    assert "has no lists; index --lists N" in refusal("--probes", 2)
+    assert "--rerank -1" in refusal("--rerank", -1)
+    assert "holds no vectors; make it anew" in verb(*base, "--out", index, "--vectors").refusal()
+    grown = FaissIndex.open(tmp_path / "v")  # an index with vectors goes on having them
+    added = add_split(grown, opened.model, tiny_data, opened.config, "validation")
+    assert added == {"audio": 8, "image": 8} and len(grown.codes()) == len(grown._vectors) == 32
+
+
+def test_items_are_removed_without_the_model(verb, tiny_run, tiny_data, index):
+    split = tiny_data.split("test")
+    names = [split.recordings.ids[0], split.pictures.ids[3]]
+    base = ("index", "--out", index)
+    both = {*split.recordings.ids.tolist(), *split.pictures.ids.tolist()}
+    facts = json.loads(verb(*base, "--remove", *names, "--json").out)
+    held = [list(part.ids).count(name) for name in names for part in split]
+    assert facts["removed"] == sum(held) and sum(facts["items"].values()) == 16 - sum(held)
+    clip = tiny_data.folder.parent / "test3.wav"
+    k = sum(facts["items"].values())
+    hits = ask(verb, tiny_run, index, "--audio", clip, "--modality", "any", "--k", k)["hits"]
+    assert {hit["id"] for hit in hits} == both - set(names)
+    said = verb(*base, "--compact", "--lists", 2)
+    assert said.status == 0 and "2 lists" in said.out and "bytes an item" in said.out
+    assert len(FaissIndex.open(index).codes()) == k
+    assert "nothing is removed" in verb(*base, "--remove", *names).refusal()
+    assert "nothing is removed" in verb(*base, "--remove", hits[0]["id"], "--split", "train").refusal()
+    assert "nothing to do" in verb(*base).refusal()
+    assert "--lists -1" in verb(*base, "--lists", -1).refusal()
+    assert "go together" in verb(*base, "--run", tiny_run).refusal()
+    assert "leave out --run" in verb(*base, "--run", tiny_run, "--compact").refusal()
+    assert "make an index" in verb(*base, "--compact", "--vectors").refusal()
+    assert "holds no index" in verb("index", "--out", index / "none", "--compact").refusal()
 
 
 def test_mistakes_are_told_in_one_line(verb, tiny_run, tiny_data, index, opened, tmp_path):
@@ -148,9 +236,9 @@ def test_the_grid_layout_is_refused_with_the_remedy(tiny_config):
         index_for(build_model(config), config)
 
 
-def test_an_unknown_score_is_refused(opened, tiny_data):
+def test_an_unknown_query_is_refused(opened, tiny_data):
     encoded = encode_split(opened.model, tiny_data, opened.config, "test", "image")
-    with pytest.raises(UserError, match="asymmetric, code"):
+    with pytest.raises(UserError, match="continuous, codes, expanded"):
         query_values(opened.model, encoded, "exact")
 
 

@@ -189,7 +189,7 @@ def test_an_item_takes_as_many_bytes_as_its_codes(tmp_path):
         if n:
             index.add(np.zeros((n, 8), int), [str(i) for i in range(n)], "audio")
         index.save(tmp_path / str(n))
-        sizes.append((tmp_path / str(n) / "index-000001.faiss").stat().st_size)
+        sizes.append((tmp_path / str(n) / "codes-000001.bin").stat().st_size)
     assert sizes[1] - sizes[0] == 8 * 10_000
 
 

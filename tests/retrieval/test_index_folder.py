@@ -7,9 +7,18 @@ import pytest
 
 from vqmm.errors import UserError
 from vqmm.retrieval import FaissIndex
-from vqmm.retrieval.index_folder import read_generation, write_generation
+from vqmm.retrieval.index_folder import Content, read_generation, write_generation
 
-FILES = {"index.faiss": b"codes", "items.parquet": b"items"}
+FILES = {"codes.bin": b"codes", "items.parquet": b"items"}
+
+
+def whole(files):
+    return {kind: Content([content]) for kind, content in files.items()}
+
+
+def read(folder):
+    facts, files = read_generation(folder)
+    return facts, {kind: b"".join(part.tobytes() for part in parts) for kind, parts in files.items()}
 
 
 class Killed(BaseException):
@@ -17,47 +26,47 @@ class Killed(BaseException):
 
 
 def test_a_generation_is_read_back(tmp_path):
-    assert write_generation(tmp_path / "i", 0, {"slots": 8}, FILES) == 1
-    facts, files = read_generation(tmp_path / "i")
+    assert write_generation(tmp_path / "i", 0, {"slots": 8}, whole(FILES)) == 1
+    facts, files = read(tmp_path / "i")
     assert files == FILES and facts["slots"] == 8 and facts["generation"] == 1
 
 
 def test_old_files_go_once_the_new_ones_count(tmp_path):
-    write_generation(tmp_path, 0, {}, FILES)
-    write_generation(tmp_path, 1, {}, FILES)
+    write_generation(tmp_path, 0, {}, whole(FILES))
+    write_generation(tmp_path, 1, {}, whole(FILES))
     names = sorted(p.name for p in tmp_path.iterdir())
-    assert names == ["index-000002.faiss", "index.json", "items-000002.parquet", "lock"]
+    assert names == ["codes-000002.bin", "index.json", "items-000002.parquet", "lock"]
 
 
-@pytest.mark.parametrize("crash_at", [1, 2, 3])
-def test_a_kill_at_any_step_leaves_the_old_index_whole(tmp_path, monkeypatch, crash_at):
-    index = FaissIndex(np.eye(4, dtype=np.float32), 2, "f" * 16)
-    index.add([[0, 1]], ["old"], "audio")
-    index.save(tmp_path)
-    index.add([[2, 3]], ["new"], "audio")
-    real, calls = os.replace, []
+def test_appended_bytes_and_further_files_come_in_order(tmp_path):
+    write_generation(tmp_path, 0, {}, whole(FILES))
+    more = {"codes.bin": Content([b"-two", b"-three"], "append"), "items.parquet": Content([b"x"], "beside")}
+    write_generation(tmp_path, 1, {}, more, keep=True)
+    assert read(tmp_path)[1] == {"codes.bin": b"codes-two-three", "items.parquet": b"itemsx"}
+    names = sorted(p.name for p in tmp_path.iterdir())
+    assert names[0] == "codes-000001.bin" and names[2:4] == ["items-000001.parquet", "items-000002.parquet"]
+    # Bytes that a killed writer left behind are not read, and the next writer drops them.
+    with (tmp_path / "codes-000001.bin").open("ab") as file:
+        file.write(b"left behind")
+    assert read(tmp_path)[1]["codes.bin"] == b"codes-two-three"
+    write_generation(tmp_path, 2, {}, {"codes.bin": Content([b"-four"], "append")}, keep=True)
+    assert read(tmp_path)[1] == {"codes.bin": b"codes-two-three-four", "items.parquet": b"itemsx"}
+    write_generation(tmp_path, 3, {}, {"items.parquet": None}, keep=True)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["codes-000001.bin", "index.json", "lock"]
 
-    def replace(*args, **kwargs):
-        calls.append(args)
-        if len(calls) == crash_at:
-            raise Killed
-        return real(*args, **kwargs)
 
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "replace", replace)
-        with pytest.raises(Killed):
-            index.save(tmp_path)
-    again = FaissIndex.open(tmp_path)
-    assert again.count() == 1
-    # The next writer takes over what the killed one left.
-    again.add([[2, 3]], ["new"], "audio")
-    again.save(tmp_path)
-    assert FaissIndex.open(tmp_path).count() == 2
-    assert len(list(tmp_path.iterdir())) == 4
+def test_files_are_mapped_from_a_size_on(tmp_path):
+    write_generation(tmp_path, 0, {}, whole({"codes.bin": b"abcd", "items.parquet": b"ab"}))
+    files = read_generation(tmp_path, mapped_from=3).files
+    assert isinstance(files["codes.bin"][0], np.memmap) and files["codes.bin"][0].tobytes() == b"abcd"
+    assert not isinstance(files["items.parquet"][0], np.memmap)
+    (tmp_path / "codes-000001.bin").write_bytes(b"abc")
+    with pytest.raises(UserError, match="too short"):
+        read_generation(tmp_path, mapped_from=3)
 
 
 def test_a_kill_after_the_last_rename_leaves_the_new_index(tmp_path, monkeypatch):
-    write_generation(tmp_path, 0, {}, FILES)
+    write_generation(tmp_path, 0, {}, whole(FILES))
 
     def unlink(*_, **__):
         raise Killed
@@ -65,21 +74,21 @@ def test_a_kill_after_the_last_rename_leaves_the_new_index(tmp_path, monkeypatch
     with monkeypatch.context() as patch:
         patch.setattr(os, "unlink", unlink)
         with pytest.raises(Killed):
-            write_generation(tmp_path, 1, {}, {**FILES, "index.faiss": b"new"})
-    assert read_generation(tmp_path).files["index.faiss"] == b"new"
+            write_generation(tmp_path, 1, {}, whole({**FILES, "codes.bin": b"new"}))
+    assert read(tmp_path)[1]["codes.bin"] == b"new"
 
 
 def test_readers_see_whole_generations_while_one_writes(tmp_path):
     def content(generation):
         return {kind: f"{kind} {generation}".encode() * 1000 for kind in FILES}
 
-    write_generation(tmp_path, 0, {}, content(1))
+    write_generation(tmp_path, 0, {}, whole(content(1)))
     stop, problems, seen = threading.Event(), [], set()
 
-    def read():
+    def keep_reading():
         while not stop.is_set():
             try:
-                facts, files = read_generation(tmp_path)
+                facts, files = read(tmp_path)
             except UserError as error:
                 if "again and again" not in str(error):
                     problems.append(str(error))
@@ -88,26 +97,26 @@ def test_readers_see_whole_generations_while_one_writes(tmp_path):
             if files != content(facts["generation"]):
                 problems.append("a mix")
 
-    thread = threading.Thread(target=read)
+    thread = threading.Thread(target=keep_reading)
     thread.start()
     for generation in range(1, 60):
-        write_generation(tmp_path, generation, {}, content(generation + 1))
+        write_generation(tmp_path, generation, {}, whole(content(generation + 1)))
     stop.set()
     thread.join()
     assert not problems and len(seen) > 1
 
 
 def test_two_writers_do_not_overwrite_each_other(tmp_path):
-    write_generation(tmp_path, 0, {}, FILES)
-    write_generation(tmp_path, 1, {}, FILES)
+    write_generation(tmp_path, 0, {}, whole(FILES))
+    write_generation(tmp_path, 1, {}, whole(FILES))
     with pytest.raises(UserError, match="generation 2.*started from 1"):
-        write_generation(tmp_path, 1, {}, FILES)
+        write_generation(tmp_path, 1, {}, whole(FILES))
     with pytest.raises(UserError, match="generation 2.*started from 0"):
         FaissIndex(np.eye(4, dtype=np.float32), 2, "f" * 16).save(tmp_path)
 
 
 def test_damage_is_told(tmp_path):
-    write_generation(tmp_path, 0, {}, FILES)
+    write_generation(tmp_path, 0, {}, whole(FILES))
     (tmp_path / "items-000001.parquet").write_bytes(b"other")
     with pytest.raises(UserError, match="items-000001.parquet is damaged"):
         read_generation(tmp_path)
@@ -123,7 +132,7 @@ def test_damage_is_told(tmp_path):
         "{",
         "[]",
         "{}",
-        json.dumps({"format_version": 1, "generation": 1, "files": {"a": {"name": "../a"}}}),
+        json.dumps({"format_version": 2, "generation": 1, "files": {"a": [{"name": "../a"}]}}),
     ],
 )
 def test_a_damaged_pointer_is_told(tmp_path, pointer):
@@ -136,8 +145,8 @@ def test_no_index_and_a_newer_one_are_told(tmp_path):
     with pytest.raises(UserError, match="holds no index"):
         read_generation(tmp_path / "nowhere")
     (tmp_path / "index.json").write_text('{"format_version": 7}')
-    with pytest.raises(UserError, match="format 7; this vqmm reads 1"):
+    with pytest.raises(UserError, match="format 7; this vqmm reads 2"):
         read_generation(tmp_path)
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="is a file"):
-        write_generation(tmp_path / "file", 0, {}, FILES)
+        write_generation(tmp_path / "file", 0, {}, whole(FILES))

@@ -1,4 +1,4 @@
-"""The embedded index: a FAISS product quantizer whose centroids are the joint codebook."""
+"""The embedded index: FAISS over the codes, with the joint codebook as its centroids."""
 
 from __future__ import annotations
 
@@ -6,30 +6,34 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
-import faiss
 import numpy as np
 import numpy.typing as npt
 import pyarrow
-import pyarrow.parquet
 
 from vqmm.errors import UserError
-from vqmm.retrieval.index_folder import read_generation, write_generation
-from vqmm.retrieval.protocol import Hits, Item
+from vqmm.retrieval.code_scan import CodeScan, Packed
+from vqmm.retrieval.index_folder import Content, Stored, read_generation, write_generation
+from vqmm.retrieval.inverted_lists import InvertedLists
+from vqmm.retrieval.item_table import ItemTable, check_modality, checked_columns
+from vqmm.retrieval.protocol import Hits, Where
+from vqmm.retrieval.searcher import Searcher
+from vqmm.retrieval.vector_store import VectorStore
 from vqmm.tokens import MODALITIES, check_fingerprint, vqmm_version
 
-KEY = ("modality", "split", "id")
-BYTE = 8
-LARGEST_BITS = 16
-DAMAGE = (KeyError, ValueError, TypeError, AttributeError, RuntimeError)
+LARGE = 2**28  # bytes of codes and vectors from which files are mapped and no longer read
+PARTS = 32  # additions after which saving compacts
+UNLISTED = 20_000, 0.1  # rows behind the lists, and their share, past which saving makes the lists anew
+PROBES = 16  # the default is lists / PROBES
+DAMAGE = (KeyError, ValueError, TypeError, AttributeError, RuntimeError, IndexError, pyarrow.ArrowException)
 
 
 class FaissIndex:
-    """Items by their slot codes, scored as `sum_s <query_s, codebook[code_s]>`, exactly.
+    """Items by their slot codes, scored as `sum_s <query_s, codebook[code_s]>`.
 
     Nothing is trained: FAISS's centroids are set to the shared range of the joint
-    codebook, once for each slot, and the codes go in as they are. A range of up to 256
-    codes takes one byte a slot; a larger one is packed, 9 to 16 bits a slot. FAISS wants
-    2^bits centroids: the rows past the range are zero and no code refers to them.
+    codebook (`CodeScan`). Every item is scored, or with `lists` the items of the lists
+    nearest to the query (`InvertedLists`); what was added since they were made is
+    scanned beside them.
 
     Slot s of a query meets slot s of an item, so the model must have the slots layout;
     grid tokens of different modalities do not correspond.
@@ -39,30 +43,42 @@ class FaissIndex:
         slots: codes of an item.
         fingerprint: of the joint codebook (`vqmm.tokens.fingerprint`).
         first: row of the joint table at which the shared range starts.
+        vectors: keep continuous vectors beside the codes, for re-ranking.
+
+    Attributes:
+        lists: how many inverted lists `save` makes; 0 for a flat scan. See `set_lists`.
+        probes: lists that a search scans.
 
     Raises:
         UserError: a codebook that is empty, larger than 65,536 codes, or not finite.
     """
 
-    def __init__(self, codebook: Any, slots: int, fingerprint: str, first: int = 0):
-        table = np.ascontiguousarray(np.asarray(codebook), np.float32)
-        if table.ndim != 2 or not 1 <= len(table) <= 2**LARGEST_BITS or not np.isfinite(table).all():
-            raise UserError(
-                f"an index takes a finite codebook of 1 to {2**LARGEST_BITS} codes x dim, got {table.shape}"
-            )
-        if slots < 1:
-            raise UserError(f"slots={slots}; an item has at least 1")
-        self.codebook = table
-        self.slots = int(slots)
-        self.dim = table.shape[1]
+    def __init__(self, codebook: Any, slots: int, fingerprint: str, first: int = 0, vectors: bool = False):
+        self._scan = CodeScan(codebook, slots)
+        self.codebook, self.slots, self.dim = self._scan.codebook, self._scan.slots, self._scan.dim
+        self.bits = self._scan.bits
         self.fingerprint = fingerprint
         self.first = int(first)
-        self.bits = max(BYTE, int(len(table) - 1).bit_length())
         self.generation = 0
-        self._packed = np.empty((0, (self.slots * self.bits + 7) // 8), np.uint8)
-        self._items = pyarrow.table({name: pyarrow.array([], pyarrow.string()) for name in KEY})
-        self._positions: dict[tuple[str, ...], int] | None = None
-        self._searchers: dict[str | None, tuple[Any, npt.NDArray[np.int64]]] = {}
+        self.lists = self.probes = 0
+        self._packed: Packed = np.empty((0, self._scan.bytes_per_item), np.uint8)
+        self._items = ItemTable()
+        self._vectors = VectorStore(self.slots, self.dim) if vectors else None
+        self._inverted: InvertedLists | None = None
+        self._saved_lists: InvertedLists | None = None
+        self._searcher: Searcher | None = None
+        self._home: Path | None = None  # folder that holds the first `_saved` rows, in `_parts` parts
+        self._saved = self._parts = 0
+
+    @property
+    def holds_vectors(self) -> bool:
+        """Whether continuous vectors stand beside the codes."""
+        return self._vectors is not None
+
+    @property
+    def bytes_per_item(self) -> int:
+        """Bytes of codes and, where they are kept, vectors of an item."""
+        return self._scan.bytes_per_item + (2 * self.slots * self.dim if self.holds_vectors else 0)
 
     def add(
         self,
@@ -71,53 +87,75 @@ class FaissIndex:
         modality: str,
         split: str = "",
         metadata: Mapping[str, Sequence[str]] | None = None,
+        vectors: Any = None,
     ) -> int:
         """Adds items; see `Index.add`."""
-        _check_modality(modality)
-        columns = {name: [str(v) for v in values] for name, values in (metadata or {}).items()}
-        names = [str(i) for i in ids]
-        packed = self._pack(codes)
-        lengths = {"ids": len(names), **{name: len(values) for name, values in columns.items()}}
-        wrong = {name: n for name, n in lengths.items() if n != len(packed)} | {
-            name: "reserved" for name in columns if name in KEY
-        }
-        if wrong:
-            raise UserError(f"adding {len(packed)} items: {wrong} (each column has one value an item)")
-        known, new = self._known(), []
-        fresh: dict[tuple[str, ...], int] = {}
+        check_modality(modality)
+        packed = self._scan.pack(codes, self.first)
+        names, columns = checked_columns(ids, metadata or {}, len(packed))
+        if (vectors is not None) != self.holds_vectors:
+            told = "holds" if self.holds_vectors else "holds no"
+            raise UserError(f"this index {told} vectors: all its items come with them or none does")
+        half = None if self._vectors is None else self._vectors.half(vectors, len(packed))
+        held = self._items.positions(names, modality, split)
+        fresh: dict[str, int] = {}
         for row, name in enumerate(names):
-            key = (modality, split, name)
-            at = known.get(key)
-            before = self._packed[at] if at is not None else packed[fresh[key]] if key in fresh else None
-            if before is None:
-                fresh[key] = row
-                new.append(row)
-            elif not np.array_equal(before, packed[row]):
+            before = self._packed[held[name][0]] if name in held else packed[fresh.setdefault(name, row)]
+            if not np.array_equal(before, packed[row]):
                 raise UserError(
                     f"{modality} {name!r} (split {split!r}) is in the index with other codes; "
-                    "ids name one item each: change the id, or build a new index"
+                    "ids name one item each: change the id, remove the item, or build a new index"
                 )
-        if not new:
+        if not fresh:
             return 0
-        table = {
-            "modality": [modality] * len(new),
-            "split": [split] * len(new),
-            "id": [names[i] for i in new],
-        }
-        table |= {name: [values[i] for i in new] for name, values in columns.items()}
-        rows = pyarrow.table({name: pyarrow.array(v, pyarrow.string()) for name, v in table.items()})
-        start = len(self._packed)
-        self._items = pyarrow.concat_tables([self._items, rows], promote_options="default")
+        new = list(fresh.values())
+        self._items.append(
+            list(fresh), modality, split, {name: [v[i] for i in new] for name, v in columns.items()}
+        )
         self._packed = np.concatenate([self._packed, packed[new]])
-        known.update({key: start + i for i, key in enumerate(fresh)})
-        self._searchers.clear()
+        if self._vectors is not None and half is not None:
+            self._vectors.append(half[new])
+        self._searcher = None
         return len(new)
 
-    def count(self, modality: str | None = None) -> int:
-        """Number of items, of one modality or of all."""
-        return len(self._packed) if modality is None else len(self._rows(modality))
+    def remove(self, ids: Sequence[str], modality: str | None = None, split: str | None = None) -> int:
+        """Removes items by name; see `Index.remove`."""
+        rows = self._items.named([str(i) for i in ids], modality, split)
+        self._items.removed[rows] = True
+        self._searcher = None
+        return len(rows)
 
-    def search(self, values: Any, k: int, modality: str | None = None) -> Hits:
+    def count(self, modality: str | None = None, where: Where | None = None) -> int:
+        """Number of items that meet all conditions."""
+        return len(self._search().select(modality, where).packed)
+
+    def set_lists(self, lists: int, probes: int | None = None) -> None:
+        """Makes inverted lists over all items, or goes back to the flat scan.
+
+        Args:
+            lists: how many, at most one for each different item; 0: flat.
+            probes: lists that a search scans; None: a sixteenth of them, at least 1.
+
+        Raises:
+            UserError: negative lists, or probes below 1.
+        """
+        if lists < 0 or (probes is not None and probes < 1):
+            raise UserError(f"lists={lists}, probes={probes}; 0 lists or more, 1 probe or more")
+        self.lists = lists
+        self._inverted = None
+        if lists and len(self._packed):
+            self._inverted = InvertedLists.build(self._scan, self._packed, lists)
+        self.probes = probes or -(-lists // PROBES)
+        self._searcher = None
+
+    def search(
+        self,
+        values: Any,
+        k: int,
+        modality: str | None = None,
+        where: Where | None = None,
+        rerank: int = 0,
+    ) -> Hits:
         """Finds the k items with the highest scores; see `Index.search`."""
         values = np.ascontiguousarray(np.asarray(values), np.float32)
         if values.ndim != 3 or values.shape[1:] != (self.slots, self.dim):
@@ -126,33 +164,123 @@ class FaissIndex:
             )
         if not np.isfinite(values).all():
             raise UserError("a query holds NaN or infinite values")
-        held = self.count(modality)
+        searcher = self._search()
+        chosen = searcher.select(modality, where)
+        held = len(chosen.packed)
         if not 1 <= k <= held:
             of = "" if modality is None else f" of modality {modality}"
+            of += " that meet the conditions" if where else ""
             raise UserError(f"k={k}: the index holds {held} items{of}; k lies between 1 and that")
-        searcher, rows = self._searcher(modality)
-        scores, found = searcher.search(values.reshape(len(values), -1), k)
-        positions = rows[found]
-        order = np.lexsort((positions, -scores), axis=1)
-        positions = np.take_along_axis(positions, order, axis=1)
-        scores = np.take_along_axis(scores, order, axis=1)
-        return Hits(positions, scores, [self._describe(line) for line in positions])
+        if rerank and not self.holds_vectors:
+            raise UserError("re-ranking takes vectors, which this index does not hold; index with vectors")
+        found = searcher.find(values, min(max(k, rerank), held), chosen, self.probes)
+        if rerank:
+            found = searcher.rescored(values, found)
+        order = np.lexsort((found.rows, -found.scores), axis=1)[:, :k]
+        positions = np.take_along_axis(found.rows, order, axis=1)
+        scores = np.take_along_axis(found.scores, order, axis=1)
+        items = self._items.describe(positions.ravel())
+        return Hits(positions, scores, [items[i * k : (i + 1) * k] for i in range(len(positions))])
 
     def codes(self) -> npt.NDArray[np.int32]:
-        """All items' codes, i32[n, slots], rows of the joint codebook, in the order of addition."""
-        if not len(self._packed):
-            return np.empty((0, self.slots), np.int32)
-        return self.first + faiss.unpack_bitstrings(self._packed, self.slots, self.bits).astype(np.int32)
+        """The codes of every position, i32[n, slots], rows of the joint codebook; removed ones as well."""
+        return self.first + self._scan.unpack(self._packed)
+
+    def compact(self) -> None:
+        """Drops what was removed; positions change. `save` does so when much was removed."""
+        keep = np.flatnonzero(~self._items.removed)
+        self._packed = self._packed[keep]
+        self._items = self._items.keep(keep)
+        if self._vectors is not None:
+            self._vectors.select(keep)
+        self._saved = self._parts = 0
+        self.set_lists(self.lists, self.probes or None)
 
     def save(self, folder: str | Path) -> None:
-        """Writes `index.json`, the FAISS file and the items; see `write_generation`.
+        """Writes what is new since `open`, or everything into a new folder; see `write_generation`.
+
+        Compacts first when more than a quarter of the rows was removed, or after many additions.
 
         Raises:
             UserError: another process changed the folder meanwhile, or the disk is full.
         """
-        sink = pyarrow.BufferOutputStream()
-        pyarrow.parquet.write_table(self._items, sink)
-        facts = {
+        home = Path(folder).resolve()
+        here = self._home in (None, home)
+        if 4 * int(self._items.removed.sum()) > len(self._packed) or self._parts >= PARTS:
+            self.compact()
+        total, saved = len(self._packed), self._saved if here else 0
+        least, share = UNLISTED
+        if self.lists and total - self._listed() > (max(least, share * total) if self._inverted else 0):
+            self.set_lists(self.lists, self.probes)
+        files: dict[str, Content | None] = {"removed.bin": Content([np.flatnonzero(self._items.removed)])}
+        if not saved:
+            files["codebook.bin"] = Content([self.codebook])
+        if not saved or total > saved:
+            files["codes.bin"] = Content([np.ascontiguousarray(self._packed[saved:])], "append")
+            files["items.parquet"] = Content([self._items.parquet(saved)], "beside")
+        if self._vectors is not None and total > saved:
+            files["vectors.bin"] = Content(self._vectors.blocks(saved), "append")
+        if self._inverted is None:
+            files["lists.faiss"] = None
+        elif not saved or self._inverted is not self._saved_lists:
+            files["lists.faiss"] = Content([self._inverted.to_bytes()])
+        before = self.generation if here else 0
+        self.generation = write_generation(home, before, self._facts(), files, keep=saved > 0)
+        self._parts = ("items.parquet" in files) + (self._parts if saved else 0)
+        self._home, self._saved, self._saved_lists = home, total, self._inverted
+
+    @classmethod
+    def open(
+        cls, folder: str | Path, expect_fingerprint: str | None = None, mapped: bool | None = None
+    ) -> Self:
+        """Reads a saved index.
+
+        Args:
+            folder: that `save` wrote.
+            expect_fingerprint: of the codebook that it must be of; None takes any.
+            mapped: codes, vectors and lists are mapped into memory and read as searches
+                need them, and only their lengths are checked; None: where they are large.
+                Otherwise they are read, and their checksums compared.
+
+        Raises:
+            UserError: no index there, a damaged one, or one of another codebook (both
+                fingerprints named).
+        """
+        stored = read_generation(folder, LARGE if mapped is None else 0 if mapped else None)
+        try:
+            if expect_fingerprint is not None:
+                check_fingerprint(folder, stored.facts["fingerprint"], expect_fingerprint)
+            index = cls._from_stored(stored)
+        except DAMAGE as error:
+            said = " ".join(str(error).split())
+            raise UserError(f"the index {folder} is damaged ({said}); build it again") from None
+        index._home = Path(folder).resolve()
+        return index
+
+    @classmethod
+    def _from_stored(cls, stored: Stored) -> Self:
+        facts, files = stored
+        table = files["codebook.bin"][0].view(np.float32).reshape(facts["codes"], facts["dim"])
+        index = cls(table, facts["slots"], facts["fingerprint"], facts["first"], facts["vectors"])
+        index._packed = files["codes.bin"][0].reshape(-1, index._scan.bytes_per_item)
+        removed = files["removed.bin"][0].view(np.int64)
+        index._items = ItemTable.from_parquet(files["items.parquet"], removed)
+        if index._vectors is not None:
+            content = files["vectors.bin"][0] if "vectors.bin" in files else None
+            index._vectors = VectorStore(index.slots, index.dim, content)
+        if "lists.faiss" in files:
+            index._inverted = index._saved_lists = InvertedLists.read(files["lists.faiss"][0])
+        index.lists, index.probes = facts["lists"], facts["probes"]
+        index.generation = facts["generation"]
+        index._saved, index._parts = facts["rows"], len(facts["files"]["items.parquet"])
+        rows = [len(index._packed), len(index._items)]
+        rows += [] if index._vectors is None else [len(index._vectors)]
+        if set(rows) != {facts["rows"]} or index._listed() > facts["rows"]:
+            raise ValueError(f"{facts['rows']} rows, but {rows} in its files")
+        return index
+
+    def _facts(self) -> dict[str, Any]:
+        return {
             "vqmm": vqmm_version(),
             "fingerprint": self.fingerprint,
             "slots": self.slots,
@@ -160,108 +288,18 @@ class FaissIndex:
             "codes": len(self.codebook),
             "first": self.first,
             "bits": self.bits,
+            "vectors": self.holds_vectors,
+            "lists": self.lists,
+            "probes": self.probes,
+            "rows": len(self._packed),
             "count": self.count(),
             "counts": {name: self.count(name) for name in MODALITIES},
         }
-        files = {
-            "index.faiss": faiss.serialize_index(self._faiss(self._packed)).tobytes(),
-            "items.parquet": sink.getvalue().to_pybytes(),
-        }
-        self.generation = write_generation(folder, self.generation, facts, files)
 
-    @classmethod
-    def open(cls, folder: str | Path, expect_fingerprint: str | None = None) -> Self:
-        """Reads a saved index.
+    def _listed(self) -> int:
+        return 0 if self._inverted is None else self._inverted.rows
 
-        Args:
-            folder: that `save` wrote.
-            expect_fingerprint: of the codebook that it must be of; None takes any.
-
-        Raises:
-            UserError: no index there, a damaged one, or one of another codebook (both
-                fingerprints named).
-        """
-        facts, files = read_generation(folder)
-        try:
-            if expect_fingerprint is not None:
-                check_fingerprint(folder, facts["fingerprint"], expect_fingerprint)
-            stored: Any = faiss.deserialize_index(np.frombuffer(files["index.faiss"], np.uint8))
-            items = pyarrow.parquet.read_table(pyarrow.BufferReader(files["items.parquet"]))
-            slots, codes, dim = facts["slots"], facts["codes"], facts["dim"]
-            centroids = faiss.vector_to_array(stored.pq.centroids).reshape(slots, -1, dim)
-            index = cls(centroids[0, :codes], slots, facts["fingerprint"], facts["first"])
-            packed = faiss.vector_to_array(stored.codes).reshape(stored.ntotal, index._packed.shape[1])
-            if stored.ntotal != items.num_rows or not set(KEY) <= set(items.column_names):
-                raise ValueError(f"{stored.ntotal} codes for {items.num_rows} items")
-        except (
-            KeyError,
-            ValueError,
-            TypeError,
-            AttributeError,
-            RuntimeError,
-            pyarrow.ArrowException,
-        ) as error:
-            said = " ".join(str(error).split())
-            raise UserError(f"the index {folder} is damaged ({said}); build it again") from None
-        index.generation = facts["generation"]
-        index._packed, index._items = packed, items
-        return index
-
-    def _known(self) -> dict[tuple[str, ...], int]:
-        """Positions by key; made when something is first added, as searching needs none."""
-        if self._positions is None:
-            keys = zip(*(self._items[name].to_pylist() for name in KEY), strict=True)
-            self._positions = {key: row for row, key in enumerate(keys)}
-        return self._positions
-
-    def _pack(self, codes: Any) -> npt.NDArray[np.uint8]:
-        codes = np.asarray(codes)
-        if codes.ndim != 2 or codes.shape[1] != self.slots or codes.dtype.kind not in "iu":
-            raise UserError(
-                f"codes of shape {codes.shape} and type {codes.dtype}; "
-                f"this index takes integers (items, {self.slots})"
-            )
-        local = codes.astype(np.int64) - self.first
-        if local.size and not (local.min() >= 0 and local.max() < len(self.codebook)):
-            raise UserError(
-                f"codes run from {codes.min()} to {codes.max()}; the shared range of this index is "
-                f"{self.first} to {self.first + len(self.codebook) - 1}"
-            )
-        if not len(local):
-            return np.empty_like(self._packed[:0])
-        return faiss.pack_bitstrings(local, self.bits)
-
-    def _faiss(self, packed: npt.NDArray[np.uint8]) -> Any:
-        index = faiss.IndexPQ(self.slots * self.dim, self.slots, self.bits, faiss.METRIC_INNER_PRODUCT)
-        centroids = np.zeros((self.slots, 2**self.bits, self.dim), np.float32)
-        centroids[:, : len(self.codebook)] = self.codebook
-        faiss.copy_array_to_vector(centroids.ravel(), index.pq.centroids)
-        index.is_trained = True
-        if len(packed):
-            index.add_sa_codes(np.ascontiguousarray(packed))
-        return index
-
-    def _rows(self, modality: str) -> npt.NDArray[np.int64]:
-        _check_modality(modality)
-        return self._searcher(modality)[1]
-
-    def _searcher(self, modality: str | None) -> tuple[Any, npt.NDArray[np.int64]]:
-        """The FAISS index of one modality's items, and their positions among all."""
-        # FAISS's IndexPQ takes no selector, so each modality gets an index of its own.
-        if modality not in self._searchers:
-            kinds = self._items["modality"].to_numpy()
-            rows = np.arange(len(kinds)) if modality is None else np.flatnonzero(kinds == modality)
-            self._searchers[modality] = (self._faiss(self._packed[rows]), rows)
-        return self._searchers[modality]
-
-    def _describe(self, positions: npt.NDArray[np.int64]) -> list[Item]:
-        rows = self._items.take(positions).to_pylist()
-        return [
-            Item(row.pop("id"), row.pop("modality"), row.pop("split"), {k: v or "" for k, v in row.items()})
-            for row in rows
-        ]
-
-
-def _check_modality(modality: str) -> None:
-    if modality not in MODALITIES:
-        raise UserError(f"modality={modality!r}; legal: {', '.join(MODALITIES)}")
+    def _search(self) -> Searcher:
+        if self._searcher is None:
+            self._searcher = Searcher(self._scan, self._packed, self._items, self._vectors, self._inverted)
+        return self._searcher

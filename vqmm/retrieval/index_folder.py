@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from vqmm.atomic import write_atomic
+import numpy as np
+import numpy.typing as npt
+
+from vqmm.atomic import appending, replacing, write_atomic
 from vqmm.errors import UserError
 from vqmm.training.lock import hold
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 POINTER = "index.json"
 LOCK = "lock"
 READS = 5  # a writer may replace the generation between our reading the pointer and the files
+
+Bytes = npt.NDArray[np.uint8]
 
 
 class Stored(NamedTuple):
@@ -23,23 +28,44 @@ class Stored(NamedTuple):
 
     Attributes:
         facts: what `index.json` says.
-        files: content by kind.
+        files: content by kind, u8[bytes]; a kind that grows by files has several.
     """
 
     facts: dict[str, Any]
-    files: dict[str, bytes]
+    files: dict[str, list[Bytes]]
+
+
+class Content(NamedTuple):
+    """What to write for one kind of file.
+
+    Attributes:
+        blocks: buffers, written one after the other.
+        how: `"whole"` replaces what was there, `"append"` adds to the end of its file,
+            `"beside"` adds another file.
+    """
+
+    blocks: Iterable[Any]
+    how: str = "whole"
 
 
 def write_generation(
-    folder: str | Path, before: int, facts: Mapping[str, Any], files: Mapping[str, bytes]
+    folder: str | Path,
+    before: int,
+    facts: Mapping[str, Any],
+    files: Mapping[str, Content | None],
+    keep: bool = False,
 ) -> int:
-    """Writes the next generation: its files first, `index.json` last, then drops the old files.
+    """Writes the next generation: its files first, `index.json` last, then drops files that no longer count.
+
+    Bytes that an earlier generation counts are never touched, so a writer that is killed
+    leaves that generation; bytes behind them are not read and go with the next writing.
 
     Args:
         folder: made where it is missing.
         before: generation that the writer started from, 0 for none.
         facts: go into `index.json`.
-        files: content by kind; the kind is the file's name, as `items.parquet`.
+        files: content by kind; the kind is the file's name, as `items.parquet`. None: it goes.
+        keep: kinds that `files` does not name stay as they are; else they go.
 
     Returns:
         The number of the new generation.
@@ -58,29 +84,25 @@ def write_generation(
                 f"{folder} holds generation {found} of an index, this one started from {before}; "
                 "open it again and repeat the addition, or give another folder"
             )
-        named = {kind: _name(kind, before + 1) for kind in files}
+        held: dict[str, list[dict[str, Any]]] = _pointer(folder)["files"] if before else {}
+        parts = dict(held) if keep else {}
         for kind, content in files.items():
-            write_atomic(folder / named[kind], content)
-        tree = {
-            "format_version": FORMAT_VERSION,
-            "generation": before + 1,
-            **facts,
-            "files": {
-                kind: {"name": named[kind], "sha256": hashlib.sha256(content).hexdigest()}
-                for kind, content in files.items()
-            },
-        }
+            before_it = parts.pop(kind, [])
+            if content is not None:
+                parts[kind] = _write(folder, kind, content, before_it, before + 1)
+        tree = {"format_version": FORMAT_VERSION, "generation": before + 1, **facts, "files": parts}
         write_atomic(folder / POINTER, json.dumps(tree, indent=2) + "\n")
-        for kind in files:
-            stem, _, suffix = kind.rpartition(".")
-            for path in folder.glob(f"{stem}-[0-9]*.{suffix}"):
-                if path.name not in named.values():
-                    path.unlink(missing_ok=True)
+        _drop_others(folder, parts, [*held, *files])
     return before + 1
 
 
-def read_generation(folder: str | Path) -> Stored:
+def read_generation(folder: str | Path, mapped_from: int | None = None) -> Stored:
     """Reads the newest whole generation.
+
+    Args:
+        folder: that `write_generation` filled.
+        mapped_from: files of so many bytes are mapped into memory in place of read, and only
+            their length is checked, else the checksum is; None maps none.
 
     Raises:
         UserError: no index there, one of another format, or a damaged one.
@@ -89,21 +111,17 @@ def read_generation(folder: str | Path) -> Stored:
     facts = _pointer(folder)
     for _ in range(READS):
         try:
-            files = {kind: (folder / entry["name"]).read_bytes() for kind, entry in facts["files"].items()}
-            break
+            files = {
+                kind: [_read(folder / name, entries, mapped_from) for name, entries in _by_name(parts)]
+                for kind, parts in facts["files"].items()
+            }
+            return Stored(facts, files)
         except FileNotFoundError as error:
             missing, before = error.filename, facts["generation"]
             facts = _pointer(folder)
             if facts["generation"] == before:
                 raise UserError(f"{missing} is missing; build the index again") from None
-    else:
-        raise UserError(f"{folder} is being rewritten again and again; try later")
-    for kind, entry in facts["files"].items():
-        if hashlib.sha256(files[kind]).hexdigest() != entry["sha256"]:
-            raise UserError(
-                f"{folder / entry['name']} is damaged (its checksum differs); build the index again"
-            )
-    return Stored(facts, files)
+    raise UserError(f"{folder} is being rewritten again and again; try later")
 
 
 def generation_of(folder: str | Path) -> int:
@@ -115,19 +133,77 @@ def generation_of(folder: str | Path) -> int:
     return _pointer(Path(folder))["generation"] if (Path(folder) / POINTER).exists() else 0
 
 
-def _name(kind: str, generation: int) -> str:
+def _write(
+    folder: Path, kind: str, content: Content, held: list[dict[str, Any]], generation: int
+) -> list[dict[str, Any]]:
     stem, _, suffix = kind.rpartition(".")
-    return f"{stem}-{generation:06d}.{suffix}"
+    name = f"{stem}-{generation:06d}.{suffix}"
+    if content.how != "append" or not held:
+        with replacing(folder / name) as part, part.open("wb") as file:
+            entry = {"name": name, **_copy(content.blocks, file)}
+        return [*held, entry] if content.how == "beside" else [entry]
+    name = held[-1]["name"]
+    with appending(folder / name, sum(entry["bytes"] for entry in held)) as file:
+        entry = {"name": name, **_copy(content.blocks, file)}
+    return [*held, entry]
+
+
+def _copy(blocks: Iterable[Any], file: Any) -> dict[str, Any]:
+    digest, length = hashlib.sha256(), 0
+    for block in blocks:
+        data = memoryview(block).cast("B") if len(block) else b""
+        file.write(data)
+        digest.update(data)
+        length += len(data)
+    return {"bytes": length, "sha256": digest.hexdigest()}
+
+
+def _read(path: Path, entries: list[dict[str, Any]], mapped_from: int | None) -> Bytes:
+    length = sum(entry["bytes"] for entry in entries)
+    if path.stat().st_size < length:
+        raise UserError(f"{path} is damaged (it is too short); build the index again")
+    if not length:
+        return np.empty(0, np.uint8)
+    if mapped_from is not None and length >= mapped_from:
+        return np.memmap(path, np.uint8, "r", shape=(length,))
+    content = np.fromfile(path, np.uint8, length)
+    start = 0
+    for entry in entries:
+        stop = start + entry["bytes"]
+        if hashlib.sha256(content[start:stop].data).hexdigest() != entry["sha256"]:
+            raise UserError(f"{path} is damaged (its checksum differs); build the index again")
+        start = stop
+    return content
+
+
+def _by_name(parts: list[dict[str, Any]]) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """The parts of each file, in order."""
+    for name in dict.fromkeys(entry["name"] for entry in parts):
+        yield name, [entry for entry in parts if entry["name"] == name]
+
+
+def _drop_others(folder: Path, parts: Mapping[str, list[dict[str, Any]]], kinds: Iterable[str]) -> None:
+    named = {entry["name"] for entries in parts.values() for entry in entries}
+    for kind in dict.fromkeys(kinds):
+        stem, _, suffix = kind.rpartition(".")
+        for pattern in (f"{stem}-[0-9]*.{suffix}", f".{stem}-[0-9]*.{suffix}.part"):
+            for path in folder.glob(pattern):
+                if path.name not in named:
+                    path.unlink(missing_ok=True)
 
 
 def _pointer(folder: Path) -> dict[str, Any]:
     path = folder / POINTER
+    sound = False
     try:
         facts = json.loads(path.read_text(encoding="utf-8"))
         version = facts["format_version"]
         if version == FORMAT_VERSION:
-            names = [entry["name"] for entry in facts["files"].values()]
-            sound = isinstance(facts["generation"], int) and all(Path(name).name == name for name in names)
+            entries = [entry for parts in facts["files"].values() for entry in parts]
+            sound = isinstance(facts["generation"], int) and all(
+                Path(entry["name"]).name == entry["name"] and entry["bytes"] >= 0 and entry["sha256"]
+                for entry in entries
+            )
     except (FileNotFoundError, NotADirectoryError):
         raise UserError(
             f"{folder} holds no index (no {POINTER}); python -m pipelines.index --run RUN --data DATA "

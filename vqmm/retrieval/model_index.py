@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,13 +15,19 @@ from vqmm.errors import UserError
 from vqmm.models import VQVAE
 from vqmm.retrieval.faiss_index import FaissIndex
 from vqmm.retrieval.protocol import Index
+from vqmm.retrieval.query_expansion import expanded
 
-SCORES = ("asymmetric", "code")
+QUERIES = ("continuous", "codes", "expanded")
 COLUMNS = ("id", "modality", "split", "label", "caption")
 
 
-def index_for(model: VQVAE, config: Config) -> FaissIndex:
+def index_for(model: VQVAE, config: Config, vectors: bool = False) -> FaissIndex:
     """Makes the empty index that fits a model.
+
+    Args:
+        model: whose shared range becomes the centroids.
+        config: of its run.
+        vectors: keep continuous vectors beside the codes, for re-ranking.
 
     Raises:
         UserError: the model has the grid layout, whose tokens do not correspond between
@@ -33,9 +39,8 @@ def index_for(model: VQVAE, config: Config) -> FaissIndex:
             "which only slots have; train with --set model.layout=slots"
         )
     first, _ = model.quantizer.range_of("shared")
-    return FaissIndex(
-        _directions(model), _codes_of_an_item(model, config), codebook_fingerprint(model), first
-    )
+    slots = config.model.slots * model.quantizer.part("shared").codes_per_token
+    return FaissIndex(_directions(model), slots, codebook_fingerprint(model), first, vectors)
 
 
 def add_split(index: Index, model: VQVAE, dataset: Dataset, config: Config, split: str) -> dict[str, int]:
@@ -63,30 +68,28 @@ def add_split(index: Index, model: VQVAE, dataset: Dataset, config: Config, spli
             "label": labels,
             "caption": records.captions.tolist(),
         }
-        added[modality] = index.add(encoded.shared, encoded.ids.tolist(), modality, split, metadata)
+        vectors = query_values(model, encoded) if index.holds_vectors else None
+        added[modality] = index.add(encoded.shared, encoded.ids.tolist(), modality, split, metadata, vectors)
     return added
 
 
-def query_values(
-    model: VQVAE, encoded: Encoded, score: Literal["asymmetric", "code"] = "asymmetric"
-) -> npt.NDArray[np.float32]:
+def query_values(model: VQVAE, encoded: Encoded, query: str = "continuous") -> npt.NDArray[np.float32]:
     """Vectors to search with, f32[n, slots, dim].
 
     Args:
         model: that encoded the queries.
         encoded: the queries.
-        score: `"asymmetric"` takes the continuous latents, `"code"` the vectors of
-            their codes, as if the query itself came from the index.
+        query: `"continuous"` takes the latents (the asymmetric score), `"codes"` the
+            vectors of their codes, as if the query itself came from the index,
+            `"expanded"` spreads each code over those near it (`query_expansion.expanded`).
     """
-    if score == "asymmetric":
-        return vectors_of_codes(encoded, _directions(model).shape[1])
-    if score == "code":
-        return _directions(model)[encoded.shared - model.quantizer.range_of("shared")[0]]
-    raise UserError(f"score={score!r}; legal: {', '.join(SCORES)}")
-
-
-def _codes_of_an_item(model: VQVAE, config: Config) -> int:
-    return config.model.slots * model.quantizer.part("shared").codes_per_token
+    table = _directions(model)
+    if query == "continuous":
+        return vectors_of_codes(encoded, table.shape[1])
+    if query not in QUERIES:
+        raise UserError(f"query={query!r}; legal: {', '.join(QUERIES)}")
+    codes = encoded.shared - model.quantizer.range_of("shared")[0]
+    return table[codes] if query == "codes" else expanded(codes, table)
 
 
 def _directions(model: VQVAE) -> npt.NDArray[Any]:

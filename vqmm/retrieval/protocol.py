@@ -9,6 +9,9 @@ from typing import Any, NamedTuple, Protocol, Self, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
+Where = Mapping[str, str | Sequence[str]]
+"""Conditions that all hold: column to the value wanted, or to those of which one will do."""
+
 
 class Item(NamedTuple):
     """One item of an index.
@@ -30,10 +33,10 @@ class Hits(NamedTuple):
     """What a search found, best first; equal scores in the order they were added.
 
     Attributes:
-        positions: i64[q, k], of the items in the index.
+        positions: i64[q, k], of the items in the index; they stay until it is compacted.
         scores: f32[q, k], the sum over slots of the inner product of the query's vector
-            and the item's code vector. With unit vectors (cosine) it is at most the
-            number of slots.
+            and the item's code vector (its continuous vector after re-ranking). With unit
+            vectors (cosine) it is at most the number of slots.
         items: q lists of k.
     """
 
@@ -46,13 +49,23 @@ class Hits(NamedTuple):
 class Index(Protocol):
     """Items by their shared codes, searched with vectors of the same space.
 
-    A query is f32[slots, dim]: continuous latents (asymmetric), or code vectors
-    looked up in the codebook (coded).
+    A query is f32[slots, dim]: continuous latents (asymmetric), code vectors looked up
+    in the codebook, or mixtures of them (`vqmm.retrieval.model_index.query_values`).
+
+    Attributes:
+        fingerprint: of the joint codebook.
+        slots: codes of an item.
+        dim: length of a code vector.
     """
 
     fingerprint: str
     slots: int
     dim: int
+
+    @property
+    def holds_vectors(self) -> bool:
+        """Whether continuous vectors stand beside the codes, for re-ranking."""
+        ...
 
     def add(
         self,
@@ -61,6 +74,7 @@ class Index(Protocol):
         modality: str,
         split: str = "",
         metadata: Mapping[str, Sequence[str]] | None = None,
+        vectors: Any = None,
     ) -> int:
         """Adds items; those that are there already, with the same codes, are left out.
 
@@ -70,30 +84,53 @@ class Index(Protocol):
             modality: `"audio"` or `"image"`.
             split: of the data that they come from.
             metadata: n strings for each further column.
+            vectors: f[n, slots, dim], kept as float16; where `holds_vectors`, and only there.
 
         Returns:
             How many were new.
 
         Raises:
-            UserError: codes outside the shared range or of another number of slots, or
-                an id that is there with other codes.
+            UserError: codes outside the shared range or of another number of slots,
+                vectors missing, not wanted or not finite, or an id that is there with
+                other codes.
         """
         ...
 
-    def count(self, modality: str | None = None) -> int:
-        """Number of items, of one modality or of all."""
+    def remove(self, ids: Sequence[str], modality: str | None = None, split: str | None = None) -> int:
+        """Removes items by name, of one modality or split or of all.
+
+        Returns:
+            How many went; a name may be that of a recording and of a picture.
+
+        Raises:
+            UserError: a name that no item has; then nothing is removed.
+        """
         ...
 
-    def search(self, values: Any, k: int, modality: str | None = None) -> Hits:
+    def count(self, modality: str | None = None, where: Where | None = None) -> int:
+        """Number of items that meet all conditions."""
+        ...
+
+    def search(
+        self,
+        values: Any,
+        k: int,
+        modality: str | None = None,
+        where: Where | None = None,
+        rerank: int = 0,
+    ) -> Hits:
         """Finds the k items with the highest scores.
 
         Args:
             values: f32[q, slots, dim].
-            k: 1 to `count(modality)`.
+            k: 1 to `count(modality, where)`.
             modality: search only its items; None searches all.
+            where: search only items that meet these conditions.
+            rerank: score so many first hits anew by their continuous vectors; 0 does not.
 
         Raises:
-            UserError: k out of bounds, values of another shape or not finite.
+            UserError: k out of bounds, values of another shape or not finite, a column
+                that the items do not have, or re-ranking without vectors.
         """
         ...
 
