@@ -12,7 +12,7 @@ SET ?=
 TUXPAINT ?= $(wildcard data/tuxpaint/source/stamps)
 JOBS ?= 2
 
-.PHONY: help install demo test soak lint bench bench-quantizers bench-training seeds ablations compare pins clean
+.PHONY: help install demo test soak lint bench bench-quantizers bench-retrieval bench-training seeds ablations compare pins clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/'
@@ -68,6 +68,9 @@ bench-quantizers: $(STAMP) $(PEERS)  ## quantizers beside their peers: time and 
 
 bench-training: $(STAMP) $(PEERS)  ## training steps beside the same networks in PyTorch, and how their cost grows
 	$(BIN)/python -m benchmarks.training --peers .venv-peers/bin/python --json runs/training.json --plot runs/training.png
+
+bench-retrieval: $(STAMP)  ## the codebook as an index beside FAISS's own centroids, a million items
+	$(BIN)/python -m benchmarks.retrieval --run $(RUN) --data $(DATA) --json runs/retrieval.json
 
 pins:  ## resolve requirements.txt anew from pyproject.toml
 	$(BIN)/uv pip compile --quiet pyproject.toml --extra test --extra svg --extra tfds --python-version 3.11 -o requirements.txt
