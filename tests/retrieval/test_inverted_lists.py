@@ -93,7 +93,7 @@ def test_a_query_whose_lists_are_too_short_scans_everything(index, queries, scor
 def test_what_came_after_the_lists_is_found_beside_them(table, codes, queries, scores, tmp_path):
     index = FaissIndex(table, SLOTS, "f" * 16)
     half = N - 1000
-    index.add(codes[:half], [str(i) for i in range(half)], "audio")
+    index.add(codes[:half], [str(i) for i in range(half)], "audio", "old")
     index.set_lists(64, probes=64)
     index.save(tmp_path)
     for mapped in (False, True):
@@ -103,6 +103,8 @@ def test_what_came_after_the_lists_is_found_beside_them(table, codes, queries, s
         hits = again.search(queries, 10)
         np.testing.assert_allclose(hits.scores, -np.sort(-scores, axis=1)[:, :10], atol=1e-4)
         np.testing.assert_allclose(np.take_along_axis(scores, hits.positions, 1), hits.scores, atol=1e-4)
+        old = again.search(queries, 10, where={"split": "old"})  # nothing of it behind the lists
+        np.testing.assert_allclose(old.scores, -np.sort(-scores[:, :half], axis=1)[:, :10], atol=1e-4)
         again.remove([hits.items[0][0].id])
         assert hits.positions[0, 0] not in again.search(queries[:1], 10).positions
 

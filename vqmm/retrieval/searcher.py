@@ -92,8 +92,9 @@ class Searcher:
         if self._inverted is None or len(chosen.packed) <= FEW:
             return self._scanned(values, k, chosen)
         found = self._inverted.search(values, k, probes, chosen.allowed)
-        if self._inverted.rows < len(self._packed):
-            found = _merged(found, self._behind_lists(values, k, chosen))
+        tail = self._behind(self._inverted.rows, chosen)
+        if len(tail.packed):
+            found = _merged(found, self._scanned(values, min(k, len(tail.packed)), tail))
         short = np.flatnonzero((found.rows < 0).any(axis=1))
         if len(short):
             whole = self._scanned(values[short], k, chosen)
@@ -116,16 +117,12 @@ class Searcher:
         found = self._scan.search(chosen.packed, values, k)
         return found if chosen.rows is None else Found(found.scores, chosen.rows[found.rows])
 
-    def _behind_lists(self, values: npt.NDArray[np.float32], k: int, chosen: Selection) -> Found:
-        """Of the rows that came after the lists were made."""
-        start = 0 if self._inverted is None else self._inverted.rows
-        at = start if chosen.rows is None else int(np.searchsorted(chosen.rows, start))
-        tail = Selection(
-            np.arange(at, len(self._packed)) if chosen.rows is None else chosen.rows[at:],
-            chosen.packed[at:],
-            None,
-        )
-        return self._scanned(values, min(k, len(tail.packed)), tail)
+    def _behind(self, start: int, chosen: Selection) -> Selection:
+        """What is selected of the rows from `start` on."""
+        if chosen.rows is None:
+            return Selection(np.arange(start, len(self._packed)), chosen.packed[start:], None)
+        at = int(np.searchsorted(chosen.rows, start))
+        return Selection(chosen.rows[at:], chosen.packed[at:], None)
 
 
 def _merged(one: Found, other: Found) -> Found:
