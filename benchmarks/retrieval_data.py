@@ -59,10 +59,17 @@ class Draw:
         """All of them at once."""
         return np.concatenate(list(self.blocks()))
 
-    def _block(self, start: int) -> Floats:
+    def origins(self) -> npt.NDArray[np.int64]:
+        """The latent that each item came from, i64[items]."""
+        return np.concatenate([self._picked(start)[1] for start in range(0, self.items, BLOCK)])
+
+    def _picked(self, start: int) -> tuple[np.random.Generator, npt.NDArray[np.int64]]:
         rng = np.random.default_rng((self._seed, start))
-        count = min(BLOCK, self.items - start)
-        values = self._latents[rng.integers(0, len(self._latents), count)]
+        return rng, rng.integers(0, len(self._latents), min(BLOCK, self.items - start))
+
+    def _block(self, start: int) -> Floats:
+        rng, picked = self._picked(start)
+        values = self._latents[picked]
         values += np.float32(self.noise) * rng.standard_normal(values.shape, np.float32)
         values /= np.linalg.norm(values, axis=-1, keepdims=True)
         return values

@@ -17,7 +17,7 @@ from vqmm.retrieval import FaissIndex
 
 BYTES = 8  # bits of a trained centroid's number, as ours
 
-Search = Callable[[Floats, int], npt.NDArray[np.int64]]
+Search = Callable[[Floats, int], tuple[npt.NDArray[np.int64], Floats]]
 
 
 class Engine(NamedTuple):
@@ -25,7 +25,7 @@ class Engine(NamedTuple):
 
     Attributes:
         name: for the table.
-        search: from values f32[q, slots, dim] and k to rows i64[q, k].
+        search: from values f32[q, slots, dim] and k to rows i64[q, k] and scores f32[q, k].
         bytes_per_item: of what is searched, as saved; names and labels of items are not in it.
         build_seconds: to train, add and sort, without making the items.
         probes: sets how many lists are scanned; None where there are none.
@@ -58,8 +58,9 @@ def ours(index: FaissIndex, seconds: float, name: str, lists: int = 0, rerank: i
     index.set_lists(lists)
     seconds += time.perf_counter() - began
 
-    def search(values: Floats, k: int) -> npt.NDArray[np.int64]:
-        return index.search(values, k, rerank=rerank).positions
+    def search(values: Floats, k: int) -> tuple[npt.NDArray[np.int64], Floats]:
+        hits = index.search(values, k, rerank=rerank)
+        return hits.positions, hits.scores
 
     def probes(number: int) -> None:
         index.probes = number
@@ -92,8 +93,9 @@ def peer(name: str, make: Callable[[int], Any], draw: Draw, train: Floats | None
         index.add(flat)
         spent += time.perf_counter() - began
 
-    def search(values: Floats, k: int) -> npt.NDArray[np.int64]:
-        return index.search(values.reshape(len(values), -1), k)[1]
+    def search(values: Floats, k: int) -> tuple[npt.NDArray[np.int64], Floats]:
+        scores, rows = index.search(values.reshape(len(values), -1), k)
+        return rows, scores
 
     def probes(number: int) -> None:
         index.nprobe = number

@@ -114,6 +114,8 @@ class ItemTable:
 
     def describe(self, positions: Rows) -> list[Item]:
         """The items of some rows; a column that one lacks is ""."""
+        if self._table["id"].num_chunks > 1:  # `take` would join the parts at every call
+            self._table = self._table.combine_chunks()
         rows = self._table.take(pyarrow.array(positions)).to_pylist()
         return [
             Item(row.pop("id"), row.pop("modality"), row.pop("split"), {k: v or "" for k, v in row.items()})
