@@ -67,7 +67,7 @@ def ours(index: FaissIndex, seconds: float, name: str, lists: int = 0, rerank: i
 
     with TemporaryDirectory() as folder:
         index.save(folder)
-        kinds = ["codes", "lists", "codebook", *(["vectors"] if rerank else [])]
+        kinds = ["codes", "lists", "members", "codebook", *(["vectors"] if rerank else [])]
         size = sum(path.stat().st_size for kind in kinds for path in Path(folder).glob(f"{kind}-*"))
     return Engine(name, search, size / index.count(), seconds, probes if lists else None)
 

@@ -227,7 +227,7 @@ def test_damage_in_each_file_is_told(tmp_path):
     index.save(tmp_path)
     facts = json.loads((tmp_path / "index.json").read_text())
     files = [entry["name"] for parts in facts["files"].values() for entry in parts if entry["bytes"]]
-    assert len(files) == 5
+    assert len(files) == 6
     for name in files:
         whole = (tmp_path / name).read_bytes()
         (tmp_path / name).write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))

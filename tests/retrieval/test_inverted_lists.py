@@ -63,12 +63,16 @@ def test_all_lists_are_the_flat_scan(index, queries, scores):
 
 
 def test_every_item_is_in_the_list_of_the_nearest_centre(index, table, codes):
-    ivf = index._inverted._index
+    inverted = index._inverted
+    ivf = inverted._index
+    assert ivf.ntotal == len(np.unique(codes, axis=0)) < N  # items with the same codes are one entry
     centres = ivf.quantizer.reconstruct_n(0, ivf.nlist)
-    dealt = np.empty(N, int)
+    dealt = np.full(N, -1)
     for number in range(ivf.nlist):
         size = ivf.invlists.list_size(number)
-        dealt[faiss.rev_swig_ptr(ivf.invlists.get_ids(number), size)] = number
+        for entry in faiss.rev_swig_ptr(ivf.invlists.get_ids(number), size):
+            dealt[inverted._members[inverted._bounds[entry] : inverted._bounds[entry + 1]]] = number
+    assert (dealt >= 0).all()
     near = table[codes].reshape(N, -1) @ centres.T
     np.testing.assert_allclose(near[np.arange(N), dealt], near.max(axis=1), atol=1e-5)
 

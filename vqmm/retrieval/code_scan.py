@@ -88,6 +88,21 @@ class CodeScan:
             return np.empty((0, self.slots), np.int32)
         return faiss.unpack_bitstrings(np.ascontiguousarray(packed), self.slots, self.bits).astype(np.int32)
 
+    def queries(self, values: Any) -> npt.NDArray[np.float32]:
+        """Checks queries and makes them f32[q, slots, dim].
+
+        Raises:
+            UserError: another shape, or values that are not finite.
+        """
+        values = np.ascontiguousarray(np.asarray(values), np.float32)
+        if values.ndim != 3 or values.shape[1:] != (self.slots, self.dim):
+            raise UserError(
+                f"queries of shape {values.shape}; this index takes (queries, {self.slots}, {self.dim})"
+            )
+        if not np.isfinite(values).all():
+            raise UserError("a query holds NaN or infinite values")
+        return values
+
     def search(self, packed: Packed, values: npt.NDArray[np.float32], k: int) -> Found:
         """Scores every row exactly, `sum_s <query_s, codebook[code_s]>`, without copying any.
 

@@ -35,8 +35,7 @@ class FaissIndex:
     nearest to the query (`InvertedLists`); what was added since they were made is
     scanned beside them.
 
-    Slot s of a query meets slot s of an item, so the model must have the slots layout;
-    grid tokens of different modalities do not correspond.
+    Slot s of a query meets slot s of an item: the model must have the slots layout.
 
     Args:
         codebook: f32[K, dim], vectors of the shared range; of unit length for cosine.
@@ -157,13 +156,7 @@ class FaissIndex:
         rerank: int = 0,
     ) -> Hits:
         """Finds the k items with the highest scores; see `Index.search`."""
-        values = np.ascontiguousarray(np.asarray(values), np.float32)
-        if values.ndim != 3 or values.shape[1:] != (self.slots, self.dim):
-            raise UserError(
-                f"queries of shape {values.shape}; this index takes (queries, {self.slots}, {self.dim})"
-            )
-        if not np.isfinite(values).all():
-            raise UserError("a query holds NaN or infinite values")
+        values = self._scan.queries(values)
         searcher = self._search()
         chosen = searcher.select(modality, where)
         held = len(chosen.packed)
@@ -221,9 +214,10 @@ class FaissIndex:
         if self._vectors is not None and total > saved:
             files["vectors.bin"] = Content(self._vectors.blocks(saved), "append")
         if self._inverted is None:
-            files["lists.faiss"] = None
+            files["lists.faiss"] = files["members.bin"] = None
         elif not saved or self._inverted is not self._saved_lists:
-            files["lists.faiss"] = Content([self._inverted.to_bytes()])
+            lists, members = self._inverted.to_bytes()
+            files |= {"lists.faiss": Content([lists]), "members.bin": Content(members)}
         before = self.generation if here else 0
         self.generation = write_generation(home, before, self._facts(), files, keep=saved > 0)
         self._parts = ("items.parquet" in files) + (self._parts if saved else 0)
@@ -240,7 +234,6 @@ class FaissIndex:
             expect_fingerprint: of the codebook that it must be of; None takes any.
             mapped: codes, vectors and lists are mapped into memory and read as searches
                 need them, and only their lengths are checked; None: where they are large.
-                Otherwise they are read, and their checksums compared.
 
         Raises:
             UserError: no index there, a damaged one, or one of another codebook (both
@@ -269,7 +262,8 @@ class FaissIndex:
             content = files["vectors.bin"][0] if "vectors.bin" in files else None
             index._vectors = VectorStore(index.slots, index.dim, content)
         if "lists.faiss" in files:
-            index._inverted = index._saved_lists = InvertedLists.read(files["lists.faiss"][0])
+            parts = files["lists.faiss"][0], files["members.bin"][0]
+            index._inverted = index._saved_lists = InvertedLists.read(*parts)
         index.lists, index.probes = facts["lists"], facts["probes"]
         index.generation = facts["generation"]
         index._saved, index._parts = facts["rows"], len(facts["files"]["items.parquet"])

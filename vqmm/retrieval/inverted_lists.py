@@ -19,16 +19,21 @@ BLOCK = 2**25  # scores that exist at one time while items are dealt to lists
 class InvertedLists:
     """FAISS's IVF over the same codes: a list for each part of the space, scored as the flat scan scores.
 
-    The lists' centres come from k-means over the code vectors of items, each different
-    item counted once; an item goes to the list whose centre has the highest score with it.
+    Items with the same codes are one entry, whose rows stand beside the lists, so codes
+    that many items share are scored once. The lists' centres come from k-means over the
+    code vectors of entries; an entry goes to the list whose centre has the highest score
+    with it.
 
-    Attributes:
-        rows: how many rows are in the lists, from the first on.
-        lists: how many lists there are; those that nothing fell into are left out.
+    Args:
+        index: FAISS's, over entries.
+        bounds: i64[entries + 1], where each entry's rows start in `members`.
+        members: u32[rows], the rows of all entries, ascending within one.
     """
 
-    def __init__(self, index: Any):
-        self._index = index
+    def __init__(self, index: Any, bounds: npt.NDArray[np.int64], members: npt.NDArray[np.uint32]):
+        if len(bounds) != index.ntotal + 1 or bounds[-1] != len(members):
+            raise ValueError(f"{index.ntotal} entries, {len(bounds)} bounds, {len(members)} rows")
+        self._index, self._bounds, self._members = index, bounds, members
 
     @classmethod
     def build(cls, scan: CodeScan, packed: Packed, lists: int, seed: int = 0) -> Self:
@@ -45,11 +50,10 @@ class InvertedLists:
         """
         if lists < 1 or not len(packed):
             raise UserError(f"{lists} lists over {len(packed)} items; both are at least 1")
-        different, inverse = _different(packed)
-        codes = scan.unpack(different)
+        entries, entry_of = _different(packed)
+        codes = scan.unpack(entries)
         centres = _centres(scan, codes, min(lists, len(codes)), seed)
-        chosen = _nearest(scan, codes, centres)
-        used, chosen = np.unique(chosen, return_inverse=True)
+        used, list_of = np.unique(_nearest(scan, codes, centres), return_inverse=True)
         coarse = faiss.IndexFlatIP(centres.shape[1])
         coarse.add(np.ascontiguousarray(centres[used]))
         index: Any = faiss.IndexIVFPQ(
@@ -58,41 +62,48 @@ class InvertedLists:
         index.by_residual = False  # codes are those of the items themselves, not of what a centre leaves
         faiss.copy_array_to_vector(faiss.vector_to_array(scan.quantizer.centroids), index.pq.centroids)
         index.is_trained = True
-        of_row = chosen[inverse]
-        order = np.argsort(of_row, kind="stable")
-        bounds = np.searchsorted(of_row[order], np.arange(len(used) + 1))
-        ordered = np.ascontiguousarray(packed[order])
+        order, bounds = _grouped(list_of, len(used))
         for number, (start, stop) in enumerate(zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True)):
-            ids, part = order[start:stop], ordered[start:stop]
+            ids = np.ascontiguousarray(order[start:stop])
+            part = np.ascontiguousarray(entries[ids])
             index.invlists.add_entries(number, len(ids), faiss.swig_ptr(ids), faiss.swig_ptr(part))
-        index.ntotal = len(packed)
-        return cls(index)
+        index.ntotal = len(entries)
+        members, starts = _grouped(entry_of, len(entries))
+        return cls(index, starts, members.astype(np.uint32))
 
     @classmethod
-    def read(cls, content: npt.NDArray[np.uint8]) -> Self:
+    def read(cls, lists: npt.NDArray[np.uint8], members: npt.NDArray[np.uint8]) -> Self:
         """Reads what `to_bytes` gave; content that is mapped from a file stays there.
 
         Raises:
-            RuntimeError, AttributeError: it is not such content.
+            RuntimeError, AttributeError, ValueError: it is not such content.
         """
-        if not isinstance(content, np.memmap):
-            return cls(faiss.deserialize_index(content))
-        index: Any = faiss.read_index(str(content.filename), faiss.IO_FLAG_MMAP)
-        lists: Any = faiss.downcast_InvertedLists(index.invlists)
-        lists.prefetch_nthread = 0  # more threads than it saves
-        return cls(index)
+        if isinstance(lists, np.memmap):
+            index: Any = faiss.read_index(str(lists.filename), faiss.IO_FLAG_MMAP)
+            held: Any = faiss.downcast_InvertedLists(index.invlists)
+            held.prefetch_nthread = 0  # more threads than it saves
+        else:
+            index = faiss.deserialize_index(lists)
+        cut = 8 * (index.ntotal + 1)
+        return cls(index, members[:cut].view(np.int64), members[cut:].view(np.uint32))
 
-    def to_bytes(self) -> npt.NDArray[np.uint8]:
-        """A FAISS index file, which `faiss.read_index` reads as well."""
-        return faiss.serialize_index(self._index)
+    def to_bytes(self) -> tuple[npt.NDArray[np.uint8], list[Any]]:
+        """A FAISS index file of entries, which `faiss.read_index` reads as well, and their rows in blocks."""
+        return faiss.serialize_index(self._index), [self._bounds, self._members]
 
     @property
     def rows(self) -> int:
-        return int(self._index.ntotal)
+        """How many rows are in the lists, from the first on."""
+        return len(self._members)
 
     @property
     def lists(self) -> int:
+        """How many lists there are; those that nothing fell into are left out."""
         return int(self._index.nlist)
+
+    def entries_of(self, allowed: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+        """Which entries have a row that is allowed, of bool[rows or more]."""
+        return np.logical_or.reduceat(allowed[self._members], self._bounds[:-1])
 
     def search(
         self,
@@ -100,6 +111,7 @@ class InvertedLists:
         k: int,
         probes: int,
         allowed: npt.NDArray[np.bool_] | None = None,
+        entries: npt.NDArray[np.bool_] | None = None,
     ) -> Found:
         """Finds the best rows of the `probes` lists nearest to each query.
 
@@ -107,15 +119,38 @@ class InvertedLists:
             values: f32[q, slots, dim].
             k: rows to find.
             probes: lists to scan.
-            allowed: bool[rows]; None allows all.
+            allowed: bool[rows or more]; None allows all.
+            entries: `entries_of(allowed)`, where that is at hand.
         """
         queries = np.ascontiguousarray(values, np.float32).reshape(len(values), -1)
         kinds: Any = faiss  # whose stubs do not know these arguments
         selector = None
         if allowed is not None:
-            selector = kinds.IDSelectorBitmap(np.packbits(allowed[: self.rows], bitorder="little"))
+            chosen = self.entries_of(allowed) if entries is None else entries
+            selector = kinds.IDSelectorBitmap(np.packbits(chosen, bitorder="little"))
         how = kinds.SearchParametersIVF(nprobe=min(probes, self.lists), sel=selector)
-        return Found(*self._index.search(queries, k, params=how))
+        best, found = self._index.search(queries, min(k, len(self._bounds) - 1), params=how)
+        rows = np.full((len(queries), k), -1, np.int64)
+        scores = np.full((len(queries), k), -np.inf, np.float32)
+        for line in range(len(queries)):
+            filled = 0
+            for entry, score in zip(found[line].tolist(), best[line].tolist(), strict=True):
+                if entry < 0 or filled == k:
+                    break
+                here = self._members[self._bounds[entry] : self._bounds[entry + 1]]
+                if allowed is not None:
+                    here = here[allowed[here]]
+                here = here[: k - filled]
+                rows[line, filled : filled + len(here)] = here
+                scores[line, filled : filled + len(here)] = score
+                filled += len(here)
+        return Found(scores, rows)
+
+
+def _grouped(group_of: npt.NDArray[np.int64], groups: int) -> tuple[Any, npt.NDArray[np.int64]]:
+    """Members of each group, ascending, one group after the other, and where each starts."""
+    order = np.argsort(group_of, kind="stable")
+    return order, np.searchsorted(group_of[order], np.arange(groups + 1)).astype(np.int64)
 
 
 def _different(packed: Packed) -> tuple[Packed, npt.NDArray[np.int64]]:

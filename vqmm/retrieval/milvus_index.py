@@ -178,12 +178,7 @@ class MilvusIndex:
         rerank: int = 0,
     ) -> Hits:
         """Finds the k items with the highest scores; see `Index.search`."""
-        values = np.asarray(values, np.float32)
-        if values.ndim != 3 or values.shape[1:] != (self.slots, self.dim) or not np.isfinite(values).all():
-            raise UserError(
-                f"queries of shape {values.shape}; this index takes finite ones, "
-                f"(queries, {self.slots}, {self.dim})"
-            )
+        values = self._scan.queries(values)
         if rerank:
             raise UserError("re-ranking takes vectors, which a Milvus index does not hold")
         held = self.count(modality, where)

@@ -25,11 +25,13 @@ class Selection(NamedTuple):
         rows: i64[n], in order; None for all.
         packed: their codes, u8[n, bytes].
         allowed: bool[all rows], True where selected; None for all.
+        entries: which entries of the lists have a selected row; None for all, or without lists.
     """
 
     rows: npt.NDArray[np.int64] | None
     packed: Packed
     allowed: npt.NDArray[np.bool_] | None
+    entries: npt.NDArray[np.bool_] | None = None
 
 
 class Searcher:
@@ -70,7 +72,9 @@ class Searcher:
             else:
                 allowed = np.zeros(len(self._packed), bool)
                 allowed[rows] = True
-                chosen = Selection(rows, self._packed[rows], allowed)
+                sought = self._inverted is not None and len(rows) > FEW
+                entries = self._inverted.entries_of(allowed) if self._inverted and sought else None
+                chosen = Selection(rows, self._packed[rows], allowed, entries)
             self._selections[key] = chosen
             while len(self._selections) > REMEMBERED:
                 self._selections.popitem(last=False)
@@ -91,7 +95,7 @@ class Searcher:
         """
         if self._inverted is None or len(chosen.packed) <= FEW:
             return self._scanned(values, k, chosen)
-        found = self._inverted.search(values, k, probes, chosen.allowed)
+        found = self._inverted.search(values, k, probes, chosen.allowed, chosen.entries)
         tail = self._behind(self._inverted.rows, chosen)
         if len(tail.packed):
             found = _merged(found, self._scanned(values, min(k, len(tail.packed)), tail))
