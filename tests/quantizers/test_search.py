@@ -3,6 +3,7 @@ import pytest
 import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from keras import ops
 
 from vqmm.quantizers import search
 from vqmm.quantizers.search import nearest_rows
@@ -60,3 +61,24 @@ def test_memory_stays_below_that_of_all_scores():
     shapes = [tensor.shape for graph in bodies for op in graph.get_operations() for tensor in op.outputs]
     sizes = [shape.num_elements() or 0 for shape in shapes if shape.rank is not None]
     assert max(sizes) == search.BLOCK_SCORES  # the block is among them
+
+
+def test_few_latents_of_unknown_number_do_not_fill_a_block(monkeypatch):
+    def rows(scores):
+        count = ops.shape(scores)[0]
+        return ops.broadcast_to(count, (count,))
+
+    monkeypatch.setattr(search, "_argmax", rows)
+    table = np.eye(5, 4, dtype="float32")
+    find = tf.function(lambda x: search.nearest_rows(x, table), input_signature=[tf.TensorSpec((None, 4))])
+    assert find(np.ones((3, 4), "float32")).numpy().tolist() == [3, 3, 3]
+
+
+@pytest.mark.parametrize("count", [0, 1, 7, 8, 30])
+def test_any_unknown_number_is_searched(monkeypatch, count):
+    monkeypatch.setattr(search, "BLOCK_SCORES", 8 * 5)
+    rng = np.random.default_rng(count)
+    latents, table = (rng.standard_normal((n, 4)).astype("float32") for n in (count, 5))
+    find = tf.function(lambda x: search.nearest_rows(x, table), input_signature=[tf.TensorSpec((None, 4))])
+    expected = ((latents[:, None] - table) ** 2).sum(-1).argmin(-1)
+    np.testing.assert_array_equal(find(latents), expected)

@@ -43,10 +43,11 @@ def level_logits(parameters: Any) -> Any:
 
 def mixture(parameters: Any) -> Mixture:
     """The mixture of a logistic output; its components start spread over the range."""
-    parts = ops.reshape(parameters, (*_place(parameters), -1, 3, COMPONENTS))
+    # Five axes and no more: LiteRT cannot slice six.
+    parts = ops.reshape(parameters, (*_place(parameters), -1, 3 * COMPONENTS))
+    logits, means, logs = (parts[..., n * COMPONENTS : (n + 1) * COMPONENTS] for n in range(3))
     start = (ops.arange(COMPONENTS, dtype="float32") + 0.5) / COMPONENTS
-    logs = ops.maximum(parts[..., 2, :] - 2.0, SMALLEST_LOG_SCALE)
-    return Mixture(parts[..., 0, :], parts[..., 1, :] + start, logs)
+    return Mixture(logits, means + start, ops.maximum(logs - 2.0, SMALLEST_LOG_SCALE))
 
 
 def expected_value(parameters: Any, output: str) -> Any:

@@ -40,8 +40,12 @@ def nearest_rows(latents: Any, table: Any, distance: str = "euclidean") -> Any:
     count = flat.shape[0]
     if count is not None and count <= block:
         return ops.reshape(rows(flat), ops.shape(latents)[:-1])
-    count = ops.shape(flat)[0]
-    blocks = (count + block - 1) // block
+    if count is None:  # known when it runs: a few latents must not fill a whole block
+        count = ops.shape(flat)[0]
+        block = ops.maximum(ops.minimum(count, block), 1)
+        blocks = ops.maximum((count + block - 1) // block, 1)
+    else:
+        blocks = (count + block - 1) // block
     padded = ops.concatenate([flat, ops.zeros((blocks * block - count, flat.shape[1]))])
     found = ops.map(rows, ops.reshape(padded, (blocks, block, flat.shape[1])))
     return ops.reshape(ops.reshape(found, (-1,))[:count], ops.shape(latents)[:-1])
@@ -56,10 +60,18 @@ def _argmax(scores: Any) -> Any:
     size = scores.shape[1]
     group = next((g for g in range(GROUP, 15, -1) if size % g == 0), 0)
     if size <= GROUP or not group:
-        return ops.cast(ops.argmax(scores, axis=-1), "int32")
+        return _first(scores)
     groups = ops.reshape(scores, (-1, size // group, group))
-    best = ops.cast(ops.argmax(ops.max(groups, axis=-1), axis=-1), "int32")
+    best = _first(ops.max(groups, axis=-1))
     count = ops.shape(scores)[0]
     row = ops.arange(count, dtype="int32") * (size // group) + best
     won = ops.take(ops.reshape(groups, (-1, group)), row, axis=0)
-    return best * group + ops.cast(ops.argmax(won, axis=-1), "int32")
+    return best * group + _first(won)
+
+
+def _first(scores: Any) -> Any:
+    """Column i32[n] of the largest, the first of equals.
+
+    `ops.argmax` tells -0 from 0 by bits, which takes most of its time and which LiteRT cannot do.
+    """
+    return ops.cast(ops.top_k(scores, 1)[1][..., 0], "int32")
