@@ -35,6 +35,9 @@ def test_snippets_of_a_guide_run(guide, monkeypatch):
             32,
             1,
         )
+    if guide.stem == "export":
+        assert names["codes"]["shared"].shape == (1, 8) and names["codes"]["private"].shape == (1, 104)
+        assert names["picture"].shape == (1, 32, 32, 1)
 
 
 def test_a_guides_codes_and_values_have_the_shapes_told():

@@ -67,8 +67,8 @@ class LogMel(keras.layers.Layer):
         self.fmin = fmin
         self.fmax = fmax
         self.floor = floor
-        self._window = scipy.signal.get_window("hann", n_fft, fftbins=True).astype("float32")
-        self._bands = _mel_bands(sample_rate, n_fft, mels, fmin, top)
+        self.window = scipy.signal.get_window("hann", n_fft, fftbins=True).astype("float32")
+        self.bands = _mel_bands(sample_rate, n_fft, mels, fmin, top)
 
     def compute_output_shape(self, input_shape: Any) -> tuple[int | None, int, int, int]:
         return (input_shape[0], input_shape[-1] // self.hop_length, self.mels, 1)
@@ -79,9 +79,9 @@ class LogMel(keras.layers.Layer):
         padded = ops.pad(ops.cast(audio, "float32"), [[0, 0], [half, self.n_fft]])
         starts = np.arange(frames, dtype="int32")[:, None] * self.hop_length
         framed = ops.take(padded, starts + np.arange(self.n_fft, dtype="int32"), axis=1)
-        real, imaginary = ops.rfft(framed * self._window)
+        real, imaginary = ops.rfft(framed * self.window)
         power = ops.square(real) + ops.square(imaginary)
-        mel_power = ops.matmul(power, self._bands)
+        mel_power = ops.matmul(power, self.bands)
         log_mel = ops.log(ops.maximum(mel_power, self.floor)) / float(np.log(10.0))
         return ops.expand_dims(log_mel, -1)
 

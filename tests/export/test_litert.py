@@ -1,0 +1,137 @@
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from ai_edge_litert import schema_py_generated as schema
+from ai_edge_litert.tools import flatbuffer_utils
+
+from vqmm.encoding import codebook_fingerprint
+from vqmm.errors import UserError
+from vqmm.export.litert import write_litert
+from vqmm.export.quantize import PRECISIONS, edges
+from vqmm.export.runners import litert_runners
+
+# A device has NumPy and the interpreter, nothing else.
+DEVICE = """
+import json, sys
+import numpy as np
+from ai_edge_litert.interpreter import Interpreter
+path, inputs, out = sys.argv[1:]
+interpreter = Interpreter(path)
+given = np.load(inputs)
+encode = interpreter.get_signature_runner("encode_audio")
+found = [encode(audio=item[None]) for item in given["audio"]]
+np.savez(out, **{name: np.concatenate([part[name] for part in found]) for name in found[0]})
+print(json.dumps([name for name in ("tensorflow", "keras", "vqmm") if name in sys.modules]))
+"""
+
+
+@pytest.fixture(scope="module")
+def files(codec, tmp_path_factory):
+    told = []
+    folder = tmp_path_factory.mktemp("litert") / "new"
+    paths = write_litert(codec.model, codec.config, folder, PRECISIONS, codec.items, told.append)
+    assert len(told) == 1 + len(PRECISIONS) and list(paths) == list(PRECISIONS)
+    return paths
+
+
+def agreement(codec, path):
+    run = litert_runners(path)
+    equal = []
+    for modality, items in codec.items.items():
+        codes = codec.model.encode(**{modality: items})._asdict()
+        found = run(f"encode_{modality}")({modality: items})
+        equal += [np.ravel(found[name] == np.array(value)) for name, value in codes.items()]
+    return np.concatenate(equal).mean()
+
+
+@pytest.mark.parametrize(
+    "precision, least", [("fp32", 0.999), ("fp16", 0.99), ("dynamic", 0.97), ("int8", 0.97)]
+)
+def test_codes_are_those_of_keras(codec, files, precision, least):
+    assert agreement(codec, files[precision]) >= least
+
+
+@pytest.mark.parametrize("precision, most", [("fp32", 1e-5), ("fp16", 5e-3), ("dynamic", 0.1), ("int8", 0.2)])
+def test_what_is_decoded_is_that_of_keras(codec, files, precision, most):
+    run = litert_runners(files[precision])
+    for modality, name in (("audio", "log_mel"), ("image", "image")):
+        codes = codec.model.encode(**{modality: codec.items[modality]})
+        found = run(f"decode_{modality}")({key: np.array(value) for key, value in codes._asdict().items()})[
+            name
+        ]
+        np.testing.assert_allclose(found, codec.model.decode(codes, modality), atol=most)
+
+
+def test_private_codes_may_be_left_out(codec, files):
+    codes = codec.model.encode(audio=codec.items["audio"][:1])
+    given = {"shared": np.array(codes.shared), "private": np.full((1, 64), -1, np.int32)}
+    found = litert_runners(files["fp32"])("decode_image")(given)["image"]
+    alone = codec.model.decode(codes._replace(private=None), "image")
+    np.testing.assert_allclose(found, alone, atol=1e-5)
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_only_built_in_operations(files, precision):
+    model = flatbuffer_utils.read_model(str(files[precision]))
+    kinds = {code.builtinCode for code in model.operatorCodes}
+    assert schema.BuiltinOperator.CUSTOM not in kinds
+    whole = [t for graph in model.subgraphs for t in graph.tensors if t.type == schema.TensorType.INT8]
+    # Of int8 the activations too; of dynamic the weights alone.
+    held = [
+        bool(model.buffers[t.buffer].data is None or not len(model.buffers[t.buffer].data)) for t in whole
+    ]
+    assert (len(whole) > 0) == (precision in ("dynamic", "int8")) and any(held) == (precision == "int8")
+
+
+def test_smaller_numbers_make_smaller_files(files):
+    sizes = {precision: path.stat().st_size for precision, path in files.items()}
+    assert sizes["fp16"] < 0.7 * sizes["fp32"] and sizes["dynamic"] < sizes["fp16"]
+
+
+def test_a_device_needs_the_interpreter_and_numpy_alone(codec, files, tmp_path):
+    np.savez(tmp_path / "in.npz", **codec.items)
+    command = [
+        sys.executable,
+        "-c",
+        DEVICE,
+        str(files["fp32"]),
+        *(str(tmp_path / n) for n in ("in.npz", "out.npz")),
+    ]
+    env = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0 and json.loads(done.stdout) == [], done.stderr
+    found = np.load(tmp_path / "out.npz")
+    codes = codec.model.encode(audio=codec.items["audio"])
+    np.testing.assert_array_equal(found["shared"], codes.shared)
+    assert np.mean(found["private"] == np.array(codes.private)) > 0.999
+
+
+def test_the_facts_beside_the_files(codec, files):
+    facts = json.loads((files["fp32"].parent / "vqmm.json").read_text())
+    assert facts["files"] == {precision: path.name for precision, path in files.items()}
+    assert facts["fingerprint"] == codebook_fingerprint(codec.model)
+    assert facts["audio"]["sample_rate"] == 2000 and facts["grids"] == {"audio": [16, 8], "image": [8, 8]}
+    assert facts["signatures"]["encode_audio"]["inputs"] == {
+        "audio": {"dtype": "float32", "shape": [1, 1024]}
+    }
+    assert set(facts["signatures"]) == {"encode_audio", "encode_image", "decode_audio", "decode_image"}
+
+
+def test_the_outer_convolutions_of_each_trunk_are_found(files):
+    found = edges(files["fp32"].read_bytes())
+    assert len(found) == 4 and all("trunk" in name for name in found)
+    assert [("audio" in name, "image" in name) for name in found] == [(True, False)] * 2 + [(False, True)] * 2
+
+
+def test_mistakes_are_told(codec, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="is a file"):
+        write_litert(codec.model, codec.config, tmp_path / "file")
+    with pytest.raises(UserError, match="'int4'; legal: fp32"):
+        write_litert(codec.model, codec.config, tmp_path, ["int4"])
+    with pytest.raises(UserError, match="int8 needs samples"):
+        write_litert(codec.model, codec.config, tmp_path, ["int8"])

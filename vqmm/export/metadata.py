@@ -1,0 +1,53 @@
+"""What a program must know of an exported model, as plain JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from vqmm.config import Config
+from vqmm.encoding import codebook_fingerprint
+from vqmm.export.signatures import Signature
+from vqmm.models import VQVAE
+
+FORMAT_VERSION = 1
+
+
+def describe(model: VQVAE, config: Config, signatures: Mapping[str, Signature]) -> dict[str, Any]:
+    """Tells what an exported model takes and gives.
+
+    Returns:
+        `fingerprint` of the codebook; `ranges`, name to first code and the one after the
+        last; `audio` (`sample_rate` in Hz, `samples`, `frames`, `hop_length`, `mels`) and
+        `image` (`height`, `width`, `channels`); `grids`, rows and columns of the private codes;
+        `signatures`, for each the name, type and shape of its inputs and outputs; `config`,
+        the merged config of the run.
+    """
+    image, layer = config.data.image, model.features["audio"]
+    frames = layer.compute_output_shape((None, config.data.audio.samples))[1]
+    private = {name: list(e.grid_shape) for name, e in model.encoders.items() if model.private_range(name)}
+    return {
+        "format_version": FORMAT_VERSION,
+        "name": config.name,
+        "kind": config.model.kind,
+        "fingerprint": codebook_fingerprint(model),
+        "ranges": {name: list(bounds) for name, bounds in model.quantizer.ranges.items()},
+        "audio": {
+            "sample_rate": config.data.audio.sample_rate,
+            "samples": config.data.audio.samples,
+            "frames": frames,
+            "hop_length": layer.hop_length,
+            "mels": layer.mels,
+        },
+        "image": {"height": image.height, "width": image.width, "channels": image.channels},
+        "grids": private,
+        "signatures": {name: _shapes(signature) for name, signature in signatures.items()},
+        "config": config.model_dump(mode="json"),
+    }
+
+
+def _shapes(signature: Signature) -> dict[str, Any]:
+    return {
+        side: {name: {"dtype": t.dtype.name, "shape": list(t.shape)} for name, t in tensors.items()}
+        for side, tensors in (("inputs", signature.inputs), ("outputs", signature.outputs))
+    }

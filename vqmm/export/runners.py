@@ -1,0 +1,61 @@
+"""Exported models as functions of arrays by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from vqmm.errors import UserError
+from vqmm.export.parity import Runner
+from vqmm.export.quiet import quiet
+
+
+def saved_model_runners(folder: str | Path) -> Callable[[str], Runner]:
+    """Opens a SavedModel (a version's folder); gives the runner of a signature by its name."""
+    loaded = tf.saved_model.load(str(folder))
+
+    def runner(name: str) -> Runner:
+        def run(inputs: Mapping[str, Any]) -> Mapping[str, Any]:
+            # By way of `loaded`: a signature alone does not keep its variables alive.
+            return {key: value.numpy() for key, value in loaded.signatures[name](**_tensors(inputs)).items()}
+
+        return run
+
+    return runner
+
+
+def litert_runners(path: str | Path, threads: int = 1) -> Callable[[str], Runner]:
+    """Opens a .tflite file; gives the runner of a signature, which takes its items one by one.
+
+    Raises:
+        UserError: ai-edge-litert is not installed.
+    """
+    try:
+        from ai_edge_litert.interpreter import Interpreter
+    except ImportError:
+        raise UserError(
+            "LiteRT files need ai-edge-litert, which is not installed: pip install 'vqmm[export]'"
+        ) from None
+    with quiet():
+        interpreter = Interpreter(str(path), num_threads=threads)
+
+    def runner(name: str) -> Runner:
+        call = interpreter.get_signature_runner(name)
+
+        def run(inputs: Mapping[str, Any]) -> Mapping[str, Any]:
+            count = len(next(iter(inputs.values())))
+            rows = range(count)
+            found = [call(**{key: value[row : row + 1] for key, value in inputs.items()}) for row in rows]
+            return {key: np.concatenate([part[key] for part in found]) for key in found[0]}
+
+        return run
+
+    return runner
+
+
+def _tensors(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: tf.convert_to_tensor(value) for key, value in inputs.items()}

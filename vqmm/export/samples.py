@@ -1,0 +1,56 @@
+"""Some items of prepared data, as the model takes them."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from vqmm.config import Config
+from vqmm.data.readers import audio_reader, image_reader
+from vqmm.data.records import Dataset, Records
+from vqmm.errors import UserError
+
+
+def sample_items(dataset: Dataset, config: Config, split: str, count: int) -> dict[str, npt.NDArray[Any]]:
+    """Draws items of a split, the same ones each time.
+
+    Args:
+        dataset: prepared data.
+        config: of the run.
+        split: name of the split.
+        count: items of each modality; all where there are no more.
+
+    Returns:
+        By modality, recordings f32[n, samples] and pictures f32[n, H, W, C].
+
+    Raises:
+        UserError: the split is not there, lacks recordings or pictures, or was prepared
+            otherwise than the config says.
+    """
+    dataset.check(config)
+    held = dataset.split(split)
+    for kind, records in (("recordings", held.recordings), ("pictures", held.pictures)):
+        if not len(records):
+            raise UserError(
+                f"split {split!r} of {dataset.folder} has no {kind}; an export needs some of both"
+            )
+    recordings, pictures = _draw(held.recordings, count), _draw(held.pictures, count)
+    hear = audio_reader(recordings, config.data.audio.samples, cached=True)
+    see = image_reader(pictures, config.data.image, cached=True)
+    return {
+        "audio": hear(tf.range(len(recordings), dtype=tf.int64), tf.zeros(len(recordings))).numpy(),
+        "image": see(tf.range(len(pictures), dtype=tf.int64)).numpy(),
+    }
+
+
+def _draw(records: Records, count: int) -> Records:
+    rows = np.sort(np.random.default_rng(0).permutation(len(records))[:count])
+    columns: dict[str, Any] = {}
+    for field in dataclasses.fields(records):
+        column = getattr(records, field.name)
+        columns[field.name] = [column[row] for row in rows] if isinstance(column, list) else column[rows]
+    return Records(**columns)
