@@ -12,7 +12,7 @@ SET ?=
 TUXPAINT ?= $(wildcard data/tuxpaint/source/stamps)
 JOBS ?= 2
 
-.PHONY: help install demo test soak lint bench bench-quantizers bench-retrieval bench-training seeds ablations compare pins clean
+.PHONY: help install demo test soak lint bench bench-export bench-quantizers bench-retrieval bench-training seeds ablations compare pins clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/'
@@ -26,7 +26,7 @@ $(STAMP): requirements.txt pyproject.toml
 
 install: $(STAMP)  ## the environment in .venv
 
-demo: $(STAMP)  ## prepare, train, evaluate, index and query spoken and written digits
+demo: $(STAMP)  ## prepare, train, evaluate, index, export and query spoken and written digits
 	PYTHON=$(BIN)/python DATA=$(DATA) RUN=$(RUN) CONFIG=$(CONFIG) SET="$(SET)" sh pipelines/demo.sh
 
 test: $(STAMP)  ## all tests
@@ -55,6 +55,9 @@ compare: $(STAMP)  ## VAE, VQ-VAE with a table and with a uniform grid, and VQGA
 bench: $(STAMP)  ## what the demo's model carries over to other voices, pens and framings
 	$(BIN)/python -m benchmarks.transfer --run $(RUN) --data $(DATA) $(if $(TUXPAINT),--tuxpaint $(TUXPAINT))
 
+bench-export: $(STAMP)  ## latency and size of Keras, SavedModel and LiteRT, of the demo's model
+	$(BIN)/python -m benchmarks.export --export $(RUN)/export --run $(RUN) --data $(DATA) --json runs/export.json
+
 PEERS := .venv-peers/installed
 
 $(PEERS): pyproject.toml
@@ -73,7 +76,7 @@ bench-retrieval: $(STAMP)  ## the codebook as an index beside FAISS's own centro
 	$(BIN)/python -m benchmarks.retrieval --run $(RUN) --data $(DATA) --json runs/retrieval.json
 
 pins:  ## resolve requirements.txt anew from pyproject.toml
-	$(BIN)/uv pip compile --quiet pyproject.toml --extra test --extra svg --extra tfds --python-version 3.11 -o requirements.txt
+	$(BIN)/uv pip compile --quiet pyproject.toml --extra test --extra svg --extra tfds --extra export --python-version 3.11 -o requirements.txt
 
 clean:  ## remove what the demo left, not the environment
 	rm -rf data/digits runs/demo

@@ -23,6 +23,9 @@ $PYTHON -m pipelines.evaluate --run "$RUN" --data "$DATA" --split test
 step "index: every test item by its codes"
 $PYTHON -m pipelines.index --run "$RUN" --data "$DATA" --split test --out "$RUN/index"
 
+step "export: for TensorFlow Serving and for devices, compared with the run's codes"
+$PYTHON -m pipelines.export --run "$RUN" --data "$DATA" --out "$RUN/export" --verify
+
 word=$(find "$DATA/source/audio" -name '*-7.*' | sort | tail -n 1)
 scan=$(find "$DATA/source/images" -name '*.png' | sort | tail -n 1)
 step "say a digit, get its pictures: $word"
