@@ -15,6 +15,7 @@ EXAMPLES = """\
   python -m pipelines.evaluate --run runs/demo --data data/digits
   python -m pipelines.evaluate --run runs/demo --data data/my-recordings --split test --out judged/mine
   python -m pipelines.evaluate --run runs/demo --data data/digits --json
+  python -m pipelines.evaluate --run runs/digits-prior --data data/digits
 
 The data need not be what the run was trained on; its sample rate and picture size must be the run's."""
 
@@ -23,6 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds what this verb takes."""
     parser.add_argument("--run", type=Path, required=True, metavar="RUN", help="run folder that train left")
     parser.add_argument("--data", type=Path, required=True, metavar="DATA", help="folder that prepare left")
+    parser.add_argument("--tokenizer", type=Path, metavar="RUN", help="of a prior: where it lies now")
     parser.add_argument("--split", default="test", help="train, validation or test (default: %(default)s)")
     parser.add_argument(
         "--out", type=Path, metavar="DIR", help="where the files go (default: the run folder)"
@@ -41,11 +43,22 @@ def main(args: argparse.Namespace) -> None:
     from vqmm.training.run_folder import open_run
 
     opened = open_run(args.run)
-    from vqmm.report import write_evaluation
+    if opened.config.prior is not None:
+        from vqmm.report.write_prior import write_prior_evaluation
+        from vqmm.training.prior_run import with_tokenizer
 
-    figures = write_evaluation(opened, dataset, args.split, out)
+        both = with_tokenizer(opened, args.tokenizer)
+        figures = write_prior_evaluation(both, dataset, args.split, out)
+    elif args.tokenizer is not None:
+        raise UserError(f"--tokenizer goes with the run of a prior; {args.run} holds none")
+    else:
+        from vqmm.report import write_evaluation
+
+        figures = write_evaluation(opened, dataset, args.split, out)
     if args.json:
         print(json.dumps(figures))
+    elif opened.config.prior is not None:
+        _show_drawn(figures["generation"], out)
     else:
         _show(figures, out)
 
@@ -69,6 +82,32 @@ def _show(figures: dict[str, Any], out: Path) -> None:
     console.print(table)
     for name in ("evaluation.json", "report/index.html"):
         console.print(f"{out / name}", highlight=False, soft_wrap=True)
+
+
+def _show_drawn(section: dict[str, Any], out: Path) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("", "figure", "95 %", "beside it")
+    accuracy = {name: f"judge right in {f['accuracy']:.3f}" for name, f in section["extractors"].items()}
+    rows = [
+        ("recording to picture, coherence", section.get("audio_to_image", {}).get("coherence"), "image"),
+        ("picture to recording, coherence", section.get("image_to_audio", {}).get("coherence"), "audio"),
+        ("drawn together, coherence", section["unconditional"].get("joint_coherence"), ""),
+    ]
+    beside = [(name, figure, accuracy.get(judge, "")) for name, figure, judge in rows if figure]
+    for name in section["extractors"]:
+        found = section["unconditional"][name]
+        rebuilt = found.get("reconstructed")
+        note = f"rebuilt training items {rebuilt['frechet']['value']:.1f}" if rebuilt else ""
+        beside.append((f"{name}, Fréchet distance", found["frechet"], note))
+    for name, figure, note in beside:
+        low, high = figure["ci95"]
+        table.add_row(name, f"{figure['value']:.3f}", f"{low:.3f} to {high:.3f}", note)
+    console = Console()
+    console.print(table)
+    page = out / "report" / "index.html"
+    console.print(f"{out / 'evaluation.json'}\n{page}", highlight=False, soft_wrap=True)
 
 
 if __name__ == "__main__":

@@ -102,3 +102,35 @@ def _is_full(error: BaseException) -> bool:
     # TensorFlow's writers turn errno into their own classes and keep its text.
     texts = [os.strerror(code) for code in FULL]
     return type(error).__module__.startswith("tensorflow.") and any(text in str(error) for text in texts)
+
+
+@contextlib.contextmanager
+def replacing_folder(path: str | Path, mark: str) -> Iterator[Path]:
+    """Gives an empty folder beside `path`; a block that ends well puts it in the place of `path`.
+
+    Args:
+        path: where the folder shall stand.
+        mark: file that tells a folder of ours, which may be replaced; the block writes it.
+
+    Raises:
+        UserError: `path` is a file, or a folder that is neither empty nor ours.
+    """
+    path = Path(path)
+    if path.exists() and not path.is_dir():
+        raise UserError(f"{path} is a file; give a folder")
+    if path.is_dir() and any(path.iterdir()) and not (path / mark).exists():
+        raise UserError(
+            f"{path} is not empty and holds no {mark}; give a new folder, so that nothing is lost"
+        )
+    part, old = path.with_name(f".{path.name}.part"), path.with_name(f".{path.name}.old")
+    for left in (part, old):
+        shutil.rmtree(left, ignore_errors=True)
+    part.mkdir(parents=True)
+    try:
+        yield part
+        if path.exists():
+            path.replace(old)
+        part.replace(path)
+    finally:
+        for left in (part, old):
+            shutil.rmtree(left, ignore_errors=True)

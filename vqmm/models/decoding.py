@@ -164,7 +164,8 @@ class Sampler:
         blind = known if on_shared else self._blind(known, names)
         both = None if label is None else ops.concatenate([label, ops.full_like(label, -1)], axis=0)
         scores = self.prior(ops.concatenate([known, blind], axis=0), both, sections=names)
-        return {name: guided(*ops.split(found, 2, axis=0), weight) for name, found in scores.items()}
+        halves = {name: ops.split(found, 2, axis=0) for name, found in scores.items()}
+        return {name: guided(with_it, without, weight) for name, (with_it, without) in halves.items()}
 
     def _blind(self, known: Any, names: tuple[str, ...]) -> Any:
         shared = self.prior.tokens.slices(names)["shared"]

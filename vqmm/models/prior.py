@@ -31,7 +31,7 @@ class Prior(keras.Model):
         heads: of each block's attention.
         dropout: in the blocks and of the vectors that come in.
         kind: `"masked"` or `"autoregressive"`.
-        classes: labels that items may be asked for by; 0 for none.
+        labels: names of the labels that items may be asked for by.
         label_smoothing: share of the target that is spread over all choices.
         fingerprint: of the codebook that the codes belong to, see `vqmm.tokens.fingerprint`.
         seed: of weights and dropout.
@@ -52,7 +52,7 @@ class Prior(keras.Model):
         heads: int = 4,
         dropout: float = 0.1,
         kind: str = "masked",
-        classes: int = 0,
+        labels: Sequence[str] = (),
         label_smoothing: float = 0.0,
         fingerprint: str = "",
         seed: int = 0,
@@ -67,7 +67,7 @@ class Prior(keras.Model):
         self.heads = heads
         self.dropout = dropout
         self.kind = kind
-        self.classes = classes
+        self.labels = tuple(labels)
         self.label_smoothing = label_smoothing
         self.fingerprint = fingerprint
         self.seed = seed
@@ -76,7 +76,7 @@ class Prior(keras.Model):
         self.place_vectors = self.add_weight(
             name="places", shape=(self.tokens.length, dim), initializer=normal[1]
         )
-        self.label_vectors = keras.layers.Embedding(classes + 1, dim, normal[2], name="labels")
+        self.label_vectors = keras.layers.Embedding(len(self.labels) + 1, dim, normal[2], name="labels")
         self.drop = keras.layers.Dropout(dropout, seed=seed)
         self.blocks = [
             TransformerBlock(heads, dropout=dropout, seed=seed + 10 * (place + 1), name=f"block_{place}")
@@ -100,6 +100,11 @@ class Prior(keras.Model):
         for layer in (*self.blocks, self.last, *self.choosers):
             layer.build((None, self.tokens.length, dim))
         self.built = True
+
+    @property
+    def classes(self) -> int:
+        """How many labels there are."""
+        return len(self.labels)
 
     @property
     def causal(self) -> bool:
@@ -126,9 +131,9 @@ class Prior(keras.Model):
             By section f32[B, length, choices]: logits over the codes that the token may be.
         """
         x = self.drop(self._embedded(tokens, label, sections), training=training)
-        mask = self.visible(present, sections)
+        visible = self.visible(present, sections)
         for block in self.blocks:
-            x = block(x, mask, training=training)
+            x = block(x, visible, training=training)
         return self.logits(x, sections)
 
     def logits(self, x: Any, sections: Sequence[str] | None = None) -> dict[str, Any]:
@@ -221,9 +226,9 @@ class Prior(keras.Model):
         return self.compute_losses(batch, training=False)
 
     def get_config(self) -> dict[str, Any]:
-        names = ("dim", "depth", "heads", "dropout", "kind", "classes", "label_smoothing", "fingerprint")
+        names = ("dim", "depth", "heads", "dropout", "kind", "label_smoothing", "fingerprint")
         own = {name: getattr(self, name) for name in (*names, "seed")}
-        return {"name": self.name, "layout": self.tokens.to_config(), **own}
+        return {"name": self.name, "layout": self.tokens.to_config(), "labels": list(self.labels), **own}
 
     def _embedded(self, tokens: Any, label: Any, sections: Sequence[str] | None) -> Any:
         if self.causal:  # the token at a place is guessed from the one before it

@@ -31,7 +31,7 @@ class TransformerBlock(keras.layers.Layer):
         dropout: of what is added.
         seed: of weights and dropout.
 
-    Inputs: x f32[B, T, dim]; mask bool[B or 1, T, T], True where a token (row) may look at another.
+    Inputs: x f32[B, T, dim]; visible bool[B or 1, T, T], True where a token (row) may look at another.
     """
 
     def __init__(self, heads: int, widening: int = 4, dropout: float = 0.0, seed: int = 0, **kwargs: Any):
@@ -60,9 +60,9 @@ class TransformerBlock(keras.layers.Layer):
         self.widen.build(shape)
         self.narrow.build((*shape[:-1], self.widening * dim))
 
-    def call(self, x: Any, mask: Any = None, training: bool | None = None) -> Any:
+    def call(self, x: Any, visible: Any = None, training: bool | None = None) -> Any:
         seen = self.before_attention(x)
-        x = x + self.drop[0](self.attention(seen, seen, attention_mask=mask), training=training)
+        x = x + self.drop[0](self.attention(seen, seen, attention_mask=visible), training=training)
         return x + self.drop[1](self._dense(x), training=training)
 
     def empty_cache(self, batch: Any, length: int, dim: int) -> Cache:

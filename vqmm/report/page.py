@@ -20,6 +20,7 @@ from vqmm.report.code_plots import agreement_plot, private_codes_plot, shared_co
 from vqmm.report.confusion_plot import confusion_plot
 from vqmm.report.curves_plot import curves_plot
 from vqmm.report.examples import draw_rows, retrieval_examples
+from vqmm.report.figures import duration, interval, number
 from vqmm.report.retrieval_plot import retrieval_plot
 from vqmm.report.templates import template
 
@@ -44,7 +45,7 @@ def render_report(
         config: of the run.
         log: lines of `metrics.jsonl`.
     """
-    return template("report.html", number=_number, interval=_interval, duration=_duration).render(
+    return template("report.html", number=number, interval=interval, duration=duration).render(
         figures=figures,
         config=config,
         settings=yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False),
@@ -151,23 +152,3 @@ def _rebuilt(model: Any, material: Material, figures: Mapping[str, Any], config:
             model, audio, sounds, material.labels, config, "shared_only" in figures["audio"]
         ),
     }
-
-
-def _number(figure: Any, digits: int = 3, scale: float = 1.0) -> str:
-    value = figure["value"] if isinstance(figure, Mapping) else figure
-    return f"{value * scale:,.{digits}f}"
-
-
-def _interval(figure: Mapping[str, Any], digits: int = 3, scale: float = 1.0) -> str:
-    if figure["ci95"] is None:
-        return ""
-    low, high = (f"{end * scale:,.{digits}f}" for end in figure["ci95"])
-    return f"{low} to {high}"
-
-
-def _duration(seconds: float) -> str:
-    whole = round(seconds)
-    hours, minutes = whole // 3600, whole % 3600 // 60
-    if hours:
-        return f"{hours} h {minutes:02d} min"
-    return f"{minutes} min {whole % 60:02d} s" if minutes else f"{seconds:.1f} s"

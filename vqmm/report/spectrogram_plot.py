@@ -21,11 +21,15 @@ TICKS = (100, 200, 500, 1000, 2000, 5000, 10_000)
 
 def spectrogram_uri(log_mel: np.ndarray) -> str:
     """Bare PNG of a log10 mel power f32[frames, mels, 1], low bands at the bottom."""
-    levels = _scaled(log_mel, 10 * float(log_mel.max()))
-    coloured = matplotlib.colormaps[SCALE](levels.T[::-1], bytes=True)[..., :3]
     buffer = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(coloured)).save(buffer, "png")
+    Image.fromarray(coloured(log_mel)).save(buffer, "png")
     return data_uri(buffer.getvalue(), "image/png")
+
+
+def coloured(log_mel: np.ndarray) -> np.ndarray:
+    """u8[mels, frames, 3] of a log10 mel power f32[frames, mels, 1], low bands at the bottom."""
+    levels = _scaled(log_mel, 10 * float(log_mel.max()))
+    return np.ascontiguousarray(matplotlib.colormaps[SCALE](levels.T[::-1], bytes=True)[..., :3])
 
 
 def spectrogram_plot(log_mels: Mapping[str, np.ndarray], config: Config) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +63,7 @@ def train_prior(
         return PriorTraining(tokenizer, config, dataset, run, strategy, shown).run()
 
 
-def build_prior(config: Config, tokenizer: Run, classes: int) -> Prior:
+def build_prior(config: Config, tokenizer: Run, labels: Sequence[str]) -> Prior:
     """A prior over a tokenizer's codes, with fresh weights.
 
     Raises:
@@ -79,7 +80,7 @@ def build_prior(config: Config, tokenizer: Run, classes: int) -> Prior:
             heads=spec.heads,
             dropout=spec.dropout,
             kind=spec.kind,
-            classes=classes if spec.labelled else 0,
+            labels=labels if spec.labelled else (),
             label_smoothing=spec.label_smoothing,
             fingerprint=codebook_fingerprint(tokenizer.model),
             seed=config.seed,
@@ -102,7 +103,7 @@ class PriorTraining(Training):
         super().__init__(config, dataset, *args)
 
     def build(self) -> Prior:
-        return build_prior(self.config, self.tokenizer, len(self.dataset.labels))
+        return build_prior(self.config, self.tokenizer, self.dataset.labels)
 
     def batches(self) -> tf.data.Dataset:
         spec = self._spec()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vqmm.config import Config, Data, Model, load_config
+from vqmm.config import Config, Data, Model, Prior, load_config
 from vqmm.errors import UserError
 from vqmm.tokens import check_fingerprint
 from vqmm.training.run_folder import Run, RunFolder, open_run
@@ -23,6 +23,11 @@ class PriorRun:
 
     run: Run
     tokenizer: Run
+
+    @property
+    def spec(self) -> Prior:
+        """The prior's section of its config."""
+        return self.run.config.prior or Prior()
 
 
 def prior_config(config: Config, tokenizer: str | Path | None = None) -> Config:
@@ -71,16 +76,20 @@ def open_prior(folder: str | Path, tokenizer: str | Path | None = None) -> Prior
         UserError: no such run, none of a prior, or a tokenizer of another codebook (both
             fingerprints named).
     """
-    run = open_run(folder)
+    return with_tokenizer(open_run(folder), tokenizer)
+
+
+def with_tokenizer(run: Run, tokenizer: str | Path | None = None) -> PriorRun:
+    """As `open_prior`, of a run that is open."""
     if run.config.prior is None:
         raise UserError(
-            f"{folder} holds a {type(run.model).__name__}, no prior; train one on it with "
+            f"{run.folder} holds a {type(run.model).__name__}, no prior; train one on it with "
             "configs/digits-prior.yaml and --tokenizer"
         )
     where = tokenizer or run.config.prior.tokenizer
     if not RunFolder(Path(where)).config.exists():
         raise UserError(
-            f"the tokenizer of {folder} was {where}, where no run is now; say where with --tokenizer RUN"
+            f"the tokenizer of {run.folder} was {where}, where no run is now; say where with --tokenizer RUN"
         )
     found = open_run(where, coded=True)
     check_codebook(run.model, found)

@@ -74,12 +74,9 @@ def token_table(model: Any, dataset: Dataset, config: Config, split: str, seed: 
         seed: of the pairs.
     """
     held = dataset.split(split)
-    sides = {
-        name: encode_split(model, dataset, config, split, name) if len(records) else None
-        for name, records in (("audio", held.recordings), ("image", held.pictures))
-    }
-    pairing = pairing_of(held, config.data.pair_by, seed)
-    return TokenTable(layout_of(model), sides["audio"], sides["image"], pairing)
+    audio = encode_split(model, dataset, config, split, "audio") if len(held.recordings) else None
+    image = encode_split(model, dataset, config, split, "image") if len(held.pictures) else None
+    return TokenTable(layout_of(model), audio, image, pairing_of(held, config.data.pair_by, seed))
 
 
 def token_batches(

@@ -1,0 +1,85 @@
+"""Everything that `evaluation.json` says about a prior."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from vqmm.config import Config
+from vqmm.data.records import Dataset
+from vqmm.evaluation.cost import cost_section
+from vqmm.evaluation.draws import PriorDraws
+from vqmm.evaluation.extractors import Extractor
+from vqmm.evaluation.generation import generation_section
+from vqmm.evaluation.material import Material, spec_differences
+from vqmm.evaluation.memorising import memorising_section
+from vqmm.models.generator import Generator
+
+FORMAT_VERSION = 1
+
+
+def judge_prior(
+    generator: Generator,
+    material: Material,
+    extractors: Mapping[str, Extractor],
+    dataset: Dataset,
+    config: Config,
+    split: str,
+    log: Sequence[Mapping[str, Any]] = (),
+) -> dict[str, Any]:
+    """Judges what a prior draws.
+
+    Args:
+        generator: of the prior and its tokenizer.
+        material: of the tokenizer, see `gather_material`.
+        extractors: of `fit_extractors`.
+        dataset: that the material is of.
+        config: of the prior's run.
+        split: that is judged.
+        log: lines of the run's `metrics.jsonl`.
+
+    Returns:
+        What is written as `evaluation.json`: `generation` as of any model, and beneath it
+        `nearest_training` (see `memorising_section`) by modality.
+    """
+    prior, settings = generator.prior, generator.sampler.settings
+    count, resamples, seed = config.evaluate.generated, config.evaluate.bootstrap, config.seed
+    figures: dict[str, Any] = {
+        "format_version": FORMAT_VERSION,
+        "run": {"name": config.name, "step": int(prior.step), "seed": seed, "kind": prior.kind},
+        "codebook": {"fingerprint": prior.fingerprint},
+        "sampling": settings._asdict(),
+        "data": {
+            "name": dataset.name,
+            "checksum": dataset.checksum,
+            "split": split,
+            "recordings": material.audio.total,
+            "pictures": material.image.total,
+            "differences": spec_differences(dataset, config),
+        },
+    }
+    section = generation_section(
+        generator.tokenizer, material, extractors, count, resamples, seed, PriorDraws(generator)
+    )
+    section["nearest_training"] = _nearest(generator, material, count, resamples, seed)
+    return {**figures, "generation": section, "cost": cost_section(log, 0, None)}
+
+
+def _nearest(
+    generator: Generator, material: Material, count: int, resamples: int, seed: int
+) -> dict[str, Any]:
+    drawn = generator.unconditional(max(count, 1), seed)  # the same items as `PriorDraws.together`
+    parts = generator.prior.tokens.split(drawn.tokens, drawn.sections)
+    pairs = {
+        "audio": (material.audio, material.train_audio),
+        "image": (material.image, material.train_image),
+    }
+    return {
+        name: memorising_section(
+            np.asarray(parts[name]), side.encoded.private, train.encoded.private, resamples, seed
+        )
+        for name, (side, train) in pairs.items()
+        if name in parts and train is not None
+    }

@@ -1,0 +1,184 @@
+"""From what a person asks for to drawn items, as pictures and sound."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from vqmm.config import Sampling
+from vqmm.data.file_records import file_records
+from vqmm.data.shards import Modality
+from vqmm.encoding import codebook_fingerprint, encode_records, tokens_of
+from vqmm.errors import UserError
+from vqmm.inpainting import kept_places
+from vqmm.models import Codes, Settings
+from vqmm.models.generator import Drawn, Generator
+from vqmm.rebuild import rebuild
+from vqmm.tokens import TokenFile, check_fingerprint
+from vqmm.training.prior_run import PriorRun
+
+OTHER: dict[str, Modality] = {"audio": "image", "image": "audio"}
+Progress = Callable[[float], None]
+
+
+class Result(NamedTuple):
+    """What was drawn.
+
+    Attributes:
+        tokens: by modality, the drawn items; several of them for each source, which then lie together.
+        media: by modality, pictures u8[H, W, C] or recordings f32[samples].
+        source: what was given, None for unconditional items.
+    """
+
+    tokens: dict[str, TokenFile]
+    media: dict[str, list[np.ndarray]]
+    source: TokenFile | None = None
+
+
+def settings_of(sampling: Sampling, **wanted: Any) -> Settings:
+    """The prior's own settings with those that are given (not None) in their place."""
+    given = {name: value for name, value in wanted.items() if value is not None}
+    return Settings(**{**sampling.model_dump(), **given})
+
+
+class Studio:
+    """Draws items from the run of a prior.
+
+    Args:
+        opened: prior and tokenizer.
+        settings: how to sample.
+    """
+
+    def __init__(self, opened: PriorRun, settings: Settings):
+        self.opened = opened
+        self.model, self.config = opened.tokenizer.model, opened.tokenizer.config
+        self.generator = Generator(opened.run.model, self.model, settings)
+        self.settings = settings
+
+    def unconditional(
+        self, count: int, seed: int, label: int | None = None, progress: Progress | None = None
+    ) -> Result:
+        """Pairs of a picture and a recording.
+
+        Raises:
+            UserError: guidance without a label to guide by.
+        """
+        if self.settings.guidance and label is None:
+            raise UserError(
+                f"--guidance {self.settings.guidance:g} has no condition to guide by; "
+                "leave it out, or give --label, --from-audio or --from-image"
+            )
+        drawn = self.generator.unconditional(count, seed, label, progress)
+        return self._result(drawn, ("image", "audio"), [f"{n:04d}" for n in range(count)], None)
+
+    def across(
+        self, source: TokenFile, to: str, count: int, seed: int, progress: Progress | None = None
+    ) -> Result:
+        """Items of the modality `to` from the shared codes of items of the other one, `count` for each.
+
+        Raises:
+            UserError: tokens of another codebook, or of the modality that is asked for.
+        """
+        self._check(source)
+        if source.modality == to:
+            raise UserError(
+                f"the source is {to} already; --to {OTHER[to]} makes the other modality, "
+                "--inpaint draws a part of it anew"
+            )
+        shared = np.repeat(source.shared.astype("int32"), count, axis=0)
+        drawn = self.generator.from_shared(shared, to, seed, progress)
+        return self._result(drawn, (to,), _numbered(source.ids, count), source)
+
+    def inpaint(
+        self,
+        source: TokenFile,
+        hide: str,
+        count: int,
+        seed: int,
+        keep_shared: bool = False,
+        progress: Progress | None = None,
+    ) -> Result:
+        """Items of which a part is drawn anew, `count` for each.
+
+        Args:
+            source: the items.
+            hide: the part, see `vqmm.inpainting.kept_places`.
+            count: drawn for each.
+            seed: of the draw.
+            keep_shared: keep the shared codes, which know of the whole item.
+            progress: called with the share that is done.
+
+        Raises:
+            UserError: tokens of another codebook or without private codes, a part that is none,
+                or guidance without shared codes to guide by.
+        """
+        self._check(source)
+        sections = {section.name: section for section in self.generator.prior.tokens.sections}
+        if source.private is None or source.modality not in sections or source.grid is None:
+            raise UserError(f"the tokenizer has no private codes of {source.modality}; nothing to inpaint")
+        if self.settings.guidance and not keep_shared:
+            raise UserError(
+                f"--guidance {self.settings.guidance:g} has no condition to guide by: inpainting draws the "
+                "shared codes too; give --keep-shared, or leave guidance out"
+            )
+        keep = kept_places(hide, sections[source.modality], source.grid)
+        columns = (source.shared, source.private)
+        codes = Codes(*(np.repeat(part.astype("int32"), count, axis=0) for part in columns))
+        drawn = self.generator.complete(codes, source.modality, keep, keep_shared, seed, progress)
+        return self._result(drawn, (source.modality,), _numbered(source.ids, count), source)
+
+    def encoded(self, path: Path, modality: Modality) -> TokenFile:
+        """A file's codes.
+
+        Raises:
+            UserError: it cannot be read as that modality.
+        """
+        records = file_records([path], modality, self.config.data)
+        return tokens_of(
+            self.model, self.config, encode_records(self.model, records, self.config, modality), records
+        )
+
+    def rebuilt(self, tokens: TokenFile) -> list[np.ndarray]:
+        """What the tokenizer makes of codes."""
+        return rebuild(self.model, self.config, tokens)
+
+    def _check(self, source: TokenFile) -> None:
+        check_fingerprint("the token file", source.fingerprint, self.generator.prior.fingerprint)
+
+    def _result(
+        self, drawn: Drawn, modalities: Sequence[str], ids: Sequence[str], source: TokenFile | None
+    ) -> Result:
+        tokens = {name: self._token_file(drawn, name, ids, source) for name in modalities}
+        return Result(tokens, {name: self.rebuilt(file) for name, file in tokens.items()}, source)
+
+    def _token_file(
+        self, drawn: Drawn, modality: str, ids: Sequence[str], source: TokenFile | None
+    ) -> TokenFile:
+        codes = self.generator.prior.tokens.codes_of(drawn.tokens, modality, drawn.sections)
+        data = self.config.data
+        audio = modality == "audio"
+        sizes = np.tile(
+            [data.audio.samples] if audio else [data.image.height, data.image.width], (len(ids), 1)
+        )
+        if source is not None and source.modality == modality:
+            sizes = np.repeat(source.sizes, len(ids) // len(source), axis=0)
+        grid = None if codes.private is None else self.model.encoders[modality].grid_shape
+        levels = 1 if grid is None else codes.private.shape[1] // (grid[0] * grid[1])
+        return TokenFile(
+            modality=modality,
+            ids=np.array(ids),
+            shared=codes.shared,
+            private=codes.private,
+            sizes=sizes,
+            fingerprint=codebook_fingerprint(self.model),
+            grid=grid if levels == 1 else None,
+            sample_rate=data.audio.sample_rate if audio else None,
+        )
+
+
+def _numbered(ids: Any, count: int) -> list[str]:
+    names = [Path(str(name)).stem for name in ids]
+    return [f"{name}-{n:02d}" if count > 1 else name for name in names for n in range(count)]
