@@ -240,7 +240,6 @@ class Hiding(Section):
     shared codes known, private ones partly hidden."""
 
     single: Fraction = 0.5  # of pairs, shown with one modality alone
-    alone: Fraction = 0.1  # shared codes only, partly hidden
     lost: Fraction = 0.1  # all shared codes hidden: what guidance subtracts
     partial: Fraction = 0.1  # shared and private codes partly hidden, as in inpainting
 

@@ -34,7 +34,11 @@ def test_codes_of_real_items_lie_where_the_layout_says(tiny_config):
     quantizer = {"private_kind": "nearest", "private_residual": 2, "heads": 2, "distance": "euclidean"}
     model = with_model(tiny_config, quantizer=quantizer)
     layout = layout_of(model)
-    assert [s.levels for s in layout.sections] == [2, 2, 2]  # two heads of shared codes, two levels of private
+    assert [s.levels for s in layout.sections] == [
+        2,
+        2,
+        2,
+    ]  # two heads, two residual levels
     codes = model.encode(image=np.random.default_rng(0).random((3, 16, 16, 1)).astype("float32"))
     tokens = joined({"shared": codes.shared, "image": codes.private}, layout, 3)
     choices = np.concatenate([np.full(s.length, s.choices) for s in layout.sections])

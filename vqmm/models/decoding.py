@@ -188,14 +188,18 @@ class Sampler:
             if guide and label is not None:
                 asked = ops.concatenate([label, ops.full_like(label, -1)], axis=0)
             for name, part in parts.items():
+                if name != "shared":  # see `Prior.held`
+                    before = tokens[:, parts["shared"].stop - 1 : parts["shared"].stop]
 
                 def more(place: Any, *_: Any, stop: int = part.stop) -> Any:
                     return place < stop
 
-                def body(place: Any, before: Any, tokens: Any, caches: Any, name: str = name) -> Any:
+                def body(place: Any, before: Any, tokens: Any, caches: Any, here: Any = (name, part)) -> Any:
+                    name, first = here[0], here[1].start
                     spot = ops.take(where, place)
                     if guide:  # the second half does not see the shared codes, which come first
-                        blind = ops.where(place <= parts["shared"].stop, HIDDEN, before)
+                        shared = (place < parts["shared"].stop) | (place == first)
+                        blind = ops.where(shared, HIDDEN, before)
                         before = ops.concatenate([before, blind], axis=0)
                     x = prior.first_vectors(before, spot[None], asked)
                     mask = (ops.arange(length) <= place)[None, None]

@@ -37,8 +37,8 @@ class Prior(keras.Model):
         seed: of weights and dropout.
 
     A batch is a dict with `tokens` i32[B, T], rows of the joint codebook (any number where absent);
-    `hidden` bool[B, T], what is to be guessed; `present` bool[B, sections]; `label` i32[B], -1 for
-    none.
+    `hidden` bool[B, T], what is to be guessed; `present` bool[B, sections]; `alone` bool[B, shared
+    codes], what is to be guessed of these without the rest; `label` i32[B], -1 for none.
 
     Raises:
         ValueError: an unknown kind.
@@ -73,9 +73,9 @@ class Prior(keras.Model):
         self.seed = seed
         normal = [keras.initializers.RandomNormal(stddev=0.02, seed=seed + place) for place in range(3)]
         self.code_vectors = keras.layers.Embedding(self.tokens.codes + 1, dim, normal[0], name="codes")
-        self.place_vectors = self.add_weight(
-            name="places", shape=(self.tokens.length, dim), initializer=normal[1]
-        )
+        # A place is told by itself, its row and its column, so that neighbours are alike from the start.
+        self.place_table, rows = _lines(self.tokens)
+        self.place_vectors = self.add_weight(name="places", shape=(rows, dim), initializer=normal[1])
         self.label_vectors = keras.layers.Embedding(len(self.labels) + 1, dim, normal[2], name="labels")
         self.drop = keras.layers.Dropout(dropout, seed=seed)
         self.blocks = [
@@ -152,19 +152,33 @@ class Prior(keras.Model):
         mask = None
         if present is not None:
             of_token = np.repeat(np.arange(len(parts)), [part.stop - part.start for part in parts.values()])
-            if self.causal:  # a place holds the token before it
-                of_token = np.concatenate([of_token[:1], of_token[:-1]])
+            if self.causal:
+                of_token = of_token[np.maximum(self.held(sections), 0)]
             mask = ops.take(ops.cast(present, "bool"), of_token, axis=1)[:, None]
         if self.causal:
             before = np.tril(np.ones((1, length, length), bool))
             return ops.convert_to_tensor(before) if mask is None else ops.logical_and(before, mask)
         return mask
 
+    def held(self, sections: Sequence[str] | None = None) -> np.ndarray:
+        """Which token each place of the autoregressive prior reads, i32[T]; -1 at the very start.
+
+        The one before it; at the start of a modality's codes the last shared one, since what comes
+        between may be absent.
+        """
+        parts = self.tokens.slices(sections)
+        before = np.arange(-1, sum(part.stop - part.start for part in parts.values()) - 1)
+        for name, part in parts.items():
+            if name != "shared":
+                before[part.start] = parts["shared"].stop - 1
+        return before.astype("int32")
+
     def first_vectors(self, tokens: Any, places: Any, label: Any) -> Any:
         """What the first block reads: tokens i32[B, N] (-1 hidden) that stand at `places` i32[N]."""
         x = self.code_vectors(ops.where(tokens < 0, self.tokens.codes, tokens))
-        x = x + ops.take(ops.convert_to_tensor(self.place_vectors), places, axis=0)
-        if label is not None:
+        lines = ops.take(self.place_table, places, axis=0)
+        x = x + ops.sum(ops.take(ops.convert_to_tensor(self.place_vectors), lines, axis=0), axis=-2)
+        if label is not None and self.classes:
             x = x + self.label_vectors(ops.where(label < 0, self.classes, label))[:, None]
         return x
 
@@ -181,7 +195,10 @@ class Prior(keras.Model):
         return vectors, after
 
     def compute_losses(self, batch: Mapping[str, Any], training: bool) -> dict[str, Any]:
-        """Mean cross-entropy of the hidden tokens, in nats: over all, and by section."""
+        """Mean cross-entropy of the hidden tokens by section, in nats, and the mean of these.
+
+        Each section counts the same: a few shared codes decide what all the others are of.
+        """
         tokens, hidden = batch["tokens"], batch["hidden"]
         present = batch["present"]
         asked = ops.take(present, self._section_of(), axis=1)
@@ -196,17 +213,24 @@ class Prior(keras.Model):
             asked = ops.logical_and(asked, hidden)
         scores = self(known, batch.get("label"), present=present, training=training)
         targets = tokens - self.tokens.offsets()
-        figures, total = {}, ops.zeros(())
-        for section in self.tokens.sections:
-            part = self.tokens.slices()[section.name]
-            here = ops.cast(asked[:, part], "float32")
-            wanted = ops.where(asked[:, part], targets[:, part], 0)
-            nats = _cross_entropy(scores[section.name], wanted, self.label_smoothing if training else 0.0)
-            total = total + ops.sum(nats * here)
-            figures[f"nats_{section.name}"] = ops.sum(nats * here) / ops.maximum(ops.sum(here), 1.0)
-        # A mean over the tokens of all replicas, so that a step does not depend on how a batch is split.
-        (count,) = sum_over_replicas([ops.sum(ops.cast(asked, "float32"))])
-        return {"loss": total * replica_count() / ops.maximum(count, 1.0), **figures}
+        smoothing = self.label_smoothing if training else 0.0
+        figures, loss = {}, ops.zeros(())
+        for name, part in self.tokens.slices().items():
+            here = asked[:, part]
+            nats = _cross_entropy(scores[name], targets[:, part], here, smoothing)
+            if name == "shared" and not self.causal:
+                # The first codes that are drawn have none but each other to go by; eight cost little.
+                alone = ops.where(batch["alone"], HIDDEN, tokens[:, part])
+                guess = self(alone, batch.get("label"), sections=("shared",), training=training)["shared"]
+                more = _cross_entropy(guess, targets[:, part], batch["alone"], smoothing)
+                nats = ops.concatenate([nats, more], axis=1)
+                here = ops.concatenate([here, batch["alone"]], axis=1)
+            # A mean over the tokens of all replicas, so that a step does not depend on how a batch is split.
+            (count,) = sum_over_replicas([ops.sum(ops.cast(here, "float32"))])
+            mean = ops.sum(nats) * replica_count() / ops.maximum(count, 1.0)
+            figures[f"nats_{name}"] = mean
+            loss = loss + mean / len(self.tokens.sections)
+        return {"loss": loss, **figures}
 
     def train_step(self, batch: Mapping[str, Any]) -> dict[str, Any]:
         import tensorflow as tf
@@ -231,9 +255,9 @@ class Prior(keras.Model):
         return {"name": self.name, "layout": self.tokens.to_config(), "labels": list(self.labels), **own}
 
     def _embedded(self, tokens: Any, label: Any, sections: Sequence[str] | None) -> Any:
-        if self.causal:  # the token at a place is guessed from the one before it
+        if self.causal:
             start = ops.full_like(tokens[:, :1], HIDDEN)
-            tokens = ops.concatenate([start, tokens[:, :-1]], axis=1)
+            tokens = ops.take(ops.concatenate([start, tokens], axis=1), self.held(sections) + 1, axis=1)
         return self.first_vectors(tokens, self.tokens.places(sections), label)
 
     def _section_of(self) -> np.ndarray:
@@ -242,8 +266,22 @@ class Prior(keras.Model):
         )
 
 
-def _cross_entropy(logits: Any, wanted: Any, smoothing: float) -> Any:
-    """Nats f32[B, T] of codes i32[B, T] under logits f32[B, T, K]."""
+def _lines(layout: TokenLayout) -> tuple[np.ndarray, int]:
+    """Rows of one table, i32[T, 3], for each token's place, row and column, and how many there are."""
+    table, used = [], layout.length
+    for section, part in zip(layout.sections, layout.slices().values(), strict=True):
+        cells = section.cells
+        counts = cells.max(axis=0) + 1
+        place = np.arange(part.start, part.stop)[:, None]
+        table.append(np.concatenate([place, used + cells + [0, counts[0]]], axis=1))
+        used += int(counts.sum())
+    return np.concatenate(table).astype("int32"), used
+
+
+def _cross_entropy(logits: Any, wanted: Any, asked: Any, smoothing: float) -> Any:
+    """Nats f32[B, T] of codes i32[B, T] under logits f32[B, T, K]; 0 where not asked."""
     logs = ops.log_softmax(logits, axis=-1)
-    nats = -ops.take_along_axis(logs, wanted[..., None], axis=-1)[..., 0]
-    return (1.0 - smoothing) * nats - smoothing * ops.mean(logs, axis=-1) if smoothing else nats
+    nats = -ops.take_along_axis(logs, ops.where(asked, wanted, 0)[..., None], axis=-1)[..., 0]
+    if smoothing:
+        nats = (1.0 - smoothing) * nats - smoothing * ops.mean(logs, axis=-1)
+    return ops.where(asked, nats, 0.0)

@@ -23,6 +23,7 @@ class Section(NamedTuple):
         start, stop: its codes, rows of the joint table.
         levels: codes that a place of the grid has; they lie beside each other and each level
             has an equal share of the range (residual levels, groups).
+        columns: of the grid that the places lie in, row by row; 1 for a plain row of places.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Section(NamedTuple):
     start: int
     stop: int
     levels: int = 1
+    columns: int = 1
 
     @property
     def choices(self) -> int:
@@ -40,6 +42,12 @@ class Section(NamedTuple):
     def offsets(self) -> np.ndarray:
         """i32[length], the first code that each token may be."""
         return self.start + np.arange(self.length, dtype="int32") % self.levels * self.choices
+
+    @property
+    def cells(self) -> np.ndarray:
+        """i32[length, 2], row and column of each token; levels of a cell have the same."""
+        cell = np.arange(self.length, dtype="int32") // self.levels
+        return np.stack([cell // self.columns, cell % self.columns], axis=1)
 
 
 class TokenLayout(NamedTuple):
@@ -116,23 +124,24 @@ def layout_of(model: VQVAE) -> TokenLayout:
         cells = encoder.grid_shape[0] * encoder.grid_shape[1]
         counts[name] = encoder.slots if encoder.layout == "slots" else cells
         if model.private_range(name) is not None:
-            private[name] = cells
+            private[name] = encoder.grid_shape
     if len(set(counts.values())) != 1:
         raise ValueError(
             f"shared codes of a picture and a recording are {counts['image']} and {counts['audio']}; a prior "
             "over both needs a tokenizer with model.layout=slots"
         )
-    tokens = {"shared": counts["image"], **private}
-    return TokenLayout(tuple(_section(model.quantizer, name, cells) for name, cells in tokens.items()))
+    grids = {"shared": (counts["image"], 1), **private}
+    return TokenLayout(tuple(_section(model.quantizer, name, grid) for name, grid in grids.items()))
 
 
-def _section(quantizer: Any, name: str, cells: int) -> Section:
+def _section(quantizer: Any, name: str, grid: tuple[int, int]) -> Section:
     start, stop = quantizer.ranges[name]
     part = quantizer.parts[name] if isinstance(quantizer, JointQuantizer) else quantizer
     each = part.codes_per_token
     sizes = [level.num_codes for level in part.parts] if each > 1 else []
     levels = each if len(sizes) == each and len(set(sizes)) == 1 else 1  # heads share all codes
-    return Section(name, cells * each, int(start), int(stop), levels)
+    length = grid[0] * grid[1] * each
+    return Section(name, length, int(start), int(stop), levels, grid[1])
 
 
 def joined(parts: Mapping[str, np.ndarray | None], layout: TokenLayout, count: int) -> np.ndarray:

@@ -16,10 +16,12 @@ class Shown(NamedTuple):
     Attributes:
         hidden: bool[B, T], to be guessed.
         present: bool[B, sections].
+        alone: bool[B, shared codes], what is hidden of them when they are shown alone.
     """
 
     hidden: np.ndarray
     present: np.ndarray
+    alone: np.ndarray
 
 
 def draw_hidden(layout: TokenLayout, there: np.ndarray, hiding: Hiding, rng: np.random.Generator) -> Shown:
@@ -42,17 +44,18 @@ def draw_hidden(layout: TokenLayout, there: np.ndarray, hiding: Hiding, rng: np.
     stays = 1 + rng.integers(max(sections - 1, 1), size=count)
     present[one] &= ~private | (np.arange(sections) == stays[one, None])
     way = rng.random(count)
-    alone = way < hiding.alone
-    lost = (way >= hiding.alone) & (way < hiding.alone + hiding.lost)
-    partial = (way >= hiding.alone + hiding.lost) & (way < hiding.alone + hiding.lost + hiding.partial)
-    present[alone] &= ~private
+    lost = way < hiding.lost
+    partial = (way >= hiding.lost) & (way < hiding.lost + hiding.partial)
     shares = np.cos(np.pi / 2 * rng.random((count, sections)))
     same = rng.random(count) < 0.5
     shares[same, 1:] = shares[same, -1:]
-    shares[:, 0] = np.where(lost, 1.0, np.where(alone | partial, shares[:, 0], 0.0))
-    hidden = np.zeros((count, layout.length), bool)
-    for number, part in enumerate(layout.slices().values()):
-        length = part.stop - part.start
-        order = rng.random((count, length)).argsort(axis=1)
-        hidden[:, part] = order < np.ceil(shares[:, number, None] * length)
-    return Shown(hidden, present)
+    shares[:, 0] = np.where(lost, 1.0, np.where(partial, shares[:, 0], 0.0))
+    hidden = [_some(section.length, shares[:, n], rng) for n, section in enumerate(layout.sections)]
+    alone = _some(layout.sections[0].length, np.cos(np.pi / 2 * rng.random(count)), rng)
+    return Shown(np.concatenate(hidden, axis=1), present, alone)
+
+
+def _some(length: int, shares: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """bool[B, length], of each row the given share, rounded up."""
+    order = rng.random((len(shares), length)).argsort(axis=1)
+    return order < np.ceil(shares[:, None] * length)

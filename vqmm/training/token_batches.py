@@ -104,15 +104,16 @@ def token_batches(
         tokens, there, labels = table.sequences(*rows, rng.random(size) < 0.5)
         shown = draw_hidden(table.layout, there, hiding, rng)
         given = np.where(rng.random(size) < labelled, labels, -1)
-        return tokens, shown.hidden, shown.present, given.astype("int32")
+        return tokens, *shown, given.astype("int32")
 
     def make(step: Any) -> dict[str, Any]:
-        kinds = (tf.int32, tf.bool, tf.bool, tf.int32)
+        kinds = (tf.int32, tf.bool, tf.bool, tf.bool, tf.int32)
         drawn = tf.numpy_function(draw, [step], kinds, stateful=False)
         length, sections = table.layout.length, len(table.layout.sections)
-        shapes = ([size, length], [size, length], [size, sections], [size])
+        first = table.layout.sections[0].length
+        shapes = ([size, length], [size, length], [size, sections], [size, first], [size])
         fixed = [tf.ensure_shape(part, shape) for part, shape in zip(drawn, shapes, strict=True)]
-        return dict(zip(("tokens", "hidden", "present", "label"), fixed, strict=True))
+        return dict(zip(("tokens", "hidden", "present", "alone", "label"), fixed, strict=True))
 
     options = tf.data.Options()
     options.deterministic = True

@@ -1,0 +1,96 @@
+"""Filling hidden tokens, in parallel and one by one."""
+
+import numpy as np
+import pytest
+
+from vqmm.models import HIDDEN, Prior, Sampler, Settings
+from vqmm.models.generator import Generator
+
+LAYOUT = [["shared", 2, 0, 4], ["image", 4, 4, 10, 1, 2], ["audio", 6, 10, 16, 2, 3]]
+NAMES = ("shared", "image", "audio")
+
+
+@pytest.fixture(scope="module", params=["masked", "autoregressive"])
+def prior(request):
+    made = Prior(LAYOUT, dim=8, depth=2, heads=2, kind=request.param, labels=("a", "b"))
+    rng = np.random.default_rng(0)
+    # Weights large enough that conditions matter.
+    for weight in made.trainable_variables:
+        weight.assign(rng.normal(0, 0.4, weight.shape))
+    return made
+
+
+@pytest.fixture(scope="module")
+def sampler(prior):
+    return Sampler(prior, Settings(steps=5, top_p=0.9))
+
+
+def legal(prior, tokens, names=NAMES):
+    choices = np.concatenate([np.full(s.length, s.choices) for s in prior.tokens.sections if s.name in names])
+    inside = tokens - prior.tokens.offsets(names)
+    return ((inside >= 0) & (inside < choices)).all()
+
+
+def nothing(count, length=12):
+    return np.full((count, length), HIDDEN, "int32")
+
+
+def test_all_is_filled_with_codes_of_its_own_range_by_seed(prior, sampler):
+    one, again, other = (sampler.fill(nothing(4), NAMES, seed) for seed in (1, 1, 2))
+    assert legal(prior, one)
+    np.testing.assert_array_equal(one, again)
+    assert (one != other).any()
+
+
+def test_kept_tokens_are_kept_and_the_rest_is_drawn_with_progress(prior, sampler):
+    whole = sampler.fill(nothing(5), NAMES, 0)
+    keep = np.random.default_rng(3).random(whole.shape) < 0.5
+    keep[0] = [True] * 2 + [False] * 10
+    said: list[float] = []
+    found = sampler.fill(np.where(keep, whole, HIDDEN), NAMES, 1, progress=said.append)
+    np.testing.assert_array_equal(found[keep], whole[keep])
+    assert legal(prior, found) and (found != whole).any()
+    assert said[-1] == 1.0 and said == sorted(said) and len(said) == (1 if prior.causal else 5)
+    np.testing.assert_array_equal(sampler.fill(whole, NAMES, 2), whole)  # nothing is hidden
+
+
+def test_the_cache_gives_what_no_cache_gives(prior):
+    if not prior.causal:
+        pytest.skip("the masked prior has no cache")
+    names = ("shared", "audio")
+    found = Sampler(prior, Settings(temperature=0)).fill(nothing(3, 8), names)
+    tokens, offsets = nothing(3, 8), prior.tokens.offsets(names)
+    for place in range(8):  # the whole sequence anew for every token
+        scores = prior(tokens, sections=names)
+        name, start = ("shared", 0) if place < 2 else ("audio", 2)
+        tokens[:, place] = np.asarray(scores[name])[:, place - start].argmax(-1) + offsets[place]
+    np.testing.assert_array_equal(found, tokens)
+
+
+def test_guided_tokens_are_those_of_the_formula(prior):
+    names, offsets = ("shared", "audio"), prior.tokens.offsets(("shared", "audio"))
+    given = nothing(3, 8)
+    given[:, :2] = [[0, 1], [2, 3], [1, 1]]
+    settings = Settings(steps=1, temperature=0, guidance=2.0, randomness=0)
+    found = Sampler(prior, settings).fill(given, names)
+    tokens, blind = given.copy(), given.copy()
+    blind[:, :2] = HIDDEN
+    for place in range(2, 8) if prior.causal else [slice(2, 8)]:
+        scores = [np.asarray(prior(t, sections=names)["audio"]) for t in (tokens, blind)]
+        best = (3.0 * scores[0] - 2.0 * scores[1]).argmax(-1) + offsets[2:]
+        tokens[:, place] = blind[:, place] = best[:, place - 2] if prior.causal else best
+    np.testing.assert_array_equal(found, tokens)
+
+
+def test_a_label_steers_and_an_unknown_one_is_refused(prior):
+    if prior.causal:
+        pytest.skip("the same code draws")
+    maker = Generator(prior, None, Settings(steps=2))
+    drawn = [maker.unconditional(20, 0, label).tokens for label in (0, 1)]
+    assert (drawn[0] != drawn[1]).any()
+    with pytest.raises(ValueError, match="label 2; this prior was trained with 2 labels"):
+        maker.unconditional(1, 0, 2)
+    shared = np.random.default_rng(0).integers(0, 4, (130, 2))  # more than a batch
+    carried = maker.from_shared(shared, "image")
+    assert carried.sections == ("shared", "image") and carried.tokens.shape == (130, 6)
+    np.testing.assert_array_equal(carried.tokens[:, :2], shared)

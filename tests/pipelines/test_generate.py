@@ -1,0 +1,185 @@
+"""A prior through the verbs: trained, resumed, drawn from, judged."""
+
+import json
+import shutil
+
+import keras
+import numpy as np
+import pytest
+import soundfile
+import yaml
+from PIL import Image
+
+from vqmm.encoding import codebook_fingerprint
+from vqmm.evaluation import extractors
+from vqmm.tokens import load_tokens
+from vqmm.training.run_folder import open_run
+
+SETTINGS = {
+    "name": "tiny-prior",
+    "prior": {"dim": 8, "depth": 1, "heads": 2, "sampling": {"steps": 3}},
+    "train": {
+        "steps": 6,
+        "batch_size": 8,
+        "warmup_steps": 2,
+        "monitor": "loss",
+        "validate_every": 3,
+        "checkpoint_every": 3,
+        "tensorboard": False,
+    },
+    "evaluate": {"batch_size": 8, "generated": 12, "bootstrap": 20},
+}
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory):
+    path = tmp_path_factory.mktemp("prior") / "prior.yaml"
+    path.write_text(yaml.safe_dump(SETTINGS))
+    return path
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("prior-run") / "prior"
+
+
+@pytest.fixture
+def prior(verb, config, folder, tiny_run, tiny_data):
+    """A prior's run, trained by the first test that asks."""
+    if not (folder / "model.keras").exists():
+        args = ("--config", config, "--data", tiny_data.folder, "--run", folder, "--tokenizer", tiny_run)
+        assert verb("train", *args, "--json").status == 0
+    return folder
+
+
+@pytest.fixture(scope="module")
+def picture(tiny_data):
+    return next(tiny_data.folder.parent.glob("test*.png"))
+
+
+@pytest.fixture(scope="module")
+def sound(tiny_data):
+    return next(tiny_data.folder.parent.glob("test*.wav"))
+
+
+def test_the_run_remembers_its_tokenizer(prior, tiny_run):
+    held = json.loads((prior / "data.json").read_text())["tokenizer"]
+    model = open_run(prior).model
+    assert held["run"] == str(tiny_run)
+    assert held["fingerprint"] == model.fingerprint == codebook_fingerprint(open_run(tiny_run).model)
+    assert model.labels == ("0", "1", "2", "3") and int(model.step) == 6
+    lines = [json.loads(line) for line in (prior / "metrics.jsonl").read_text().splitlines()]
+    assert {"loss", "nats_shared", "nats_image", "nats_audio"} <= set(lines[-1])
+
+
+def test_a_run_that_was_stopped_ends_in_the_same_weights(verb, prior, config, tmp_path, tiny_run, tiny_data):
+    half = tmp_path / "half"
+    args = ("--config", config, "--data", tiny_data.folder, "--run", half, "--tokenizer", tiny_run)
+    shutil.copytree(prior, half)
+    (half / "model.keras").unlink()
+    for path in half.glob("checkpoints/*/*-6.*"):
+        path.unlink()
+    state = half / "checkpoints" / "last" / "checkpoint"
+    state.write_text('model_checkpoint_path: "ckpt-3"\nall_model_checkpoint_paths: "ckpt-3"\n')
+    assert verb("train", *args).status == 0
+    ours, theirs = (open_run(path).model.get_weights() for path in (half, prior))
+    assert all(np.array_equal(a, b) for a, b in zip(ours, theirs, strict=True))
+
+
+def test_another_codebook_is_refused_with_both_names(verb, prior, config, tmp_path, tiny_run, tiny_data):
+    other = tmp_path / "other"
+    shutil.copytree(tiny_run, other)
+    model = open_run(other).model
+    table = np.asarray(model.quantizer.table("shared"))
+    model.quantizer.place("shared", table[::-1])
+    model.save(other / "model.keras")
+    args = ("--config", config, "--data", tiny_data.folder, "--run", prior, "--tokenizer", other)
+    names = (open_run(prior).model.fingerprint, codebook_fingerprint(model))
+    said = verb("train", *args).refusal()
+    assert all(name in said for name in names)
+    said = verb(
+        "generate", "--run", prior, "--tokenizer", other, "--unconditional", 1, "--out", tmp_path / "x"
+    )
+    assert all(name in said.refusal() for name in names)
+
+
+def test_pairs_are_drawn_into_a_folder_that_is_whole(verb, prior, tmp_path):
+    out = tmp_path / "pairs"
+    args = ("--run", prior, "--unconditional", 3, "--label", "2", "--guidance", 0.5, "--out", out)
+    said = json.loads(verb("generate", *args, "--json").out)
+    assert said["steps"] == 3 and said["guidance"] == 0.5
+    assert all((out / name).exists() for name in said["files"]) and not list(tmp_path.glob(".*"))
+    assert Image.open(out / "image" / "0002.png").size == (16, 16)
+    samples, rate = soundfile.read(out / "audio" / "0002.wav")
+    assert rate == 2000 and len(samples) == 1024
+    page = (out / "index.html").read_text()
+    assert page.count("<audio") == 3 and "guidance" in page
+    tokens = [
+        load_tokens(out / f"{name}.npz", open_run(prior).model.fingerprint) for name in ("image", "audio")
+    ]
+    np.testing.assert_array_equal(tokens[0].shared, tokens[1].shared)  # a pair has the same shared codes
+    before = (out / "image" / "0000.png").read_bytes()
+    assert verb("generate", *args).status == 0  # the same folder again: its own to replace
+    assert (out / "image" / "0000.png").read_bytes() == before
+
+
+def test_the_other_modality_comes_from_the_shared_codes_of_the_source(verb, prior, sound, picture, tmp_path):
+    for given, to, path in (("audio", "image", sound), ("image", "audio", picture)):
+        args = ("--run", prior, f"--from-{given}", path, "--to", to, "--n", 2, "--out", tmp_path / to)
+        assert verb("generate", *args).status == 0
+        assert len(list((tmp_path / to / to).iterdir())) == 2
+        tokens = load_tokens(tmp_path / to / f"{to}.npz")
+        assert (tokens.shared[0] == tokens.shared[1]).all()
+
+
+def test_inpainting_keeps_what_is_not_hidden(verb, prior, picture, tmp_path, tiny_run):
+    args = ("--run", prior, "--from-image", picture, "--inpaint", "0.5:1", "--keep-shared")
+    assert verb("generate", *args, "--n", 2, "--out", tmp_path / "lower").status == 0
+    assert (
+        verb("tokenize", "--run", tiny_run, "--image", picture, "--out", tmp_path / "whole.npz").status == 0
+    )
+    drawn, whole = load_tokens(tmp_path / "lower" / "image.npz"), load_tokens(tmp_path / "whole.npz")
+    assert (drawn.shared == whole.shared).all()
+    assert (drawn.private[:, :32] == whole.private[:, :32]).all()
+    assert (drawn.private[:, 32:] != whole.private[:, 32:]).any()
+
+
+def test_mistakes_are_told_in_a_line(verb, prior, tiny_run, picture, sound, tmp_path):
+    out = ("--out", tmp_path / "no")
+
+    def said(*args):
+        return verb("generate", "--run", prior, *args, *out).refusal()
+
+    assert "no condition to guide by" in said("--unconditional", 1, "--guidance", 1)
+    assert "--keep-shared" in said("--from-image", picture, "--inpaint", "0:1", "--guidance", 1)
+    assert "hides none" in said("--from-image", picture, "--inpaint", "0.5:0.51")
+    assert "--to image" in said("--from-audio", sound, "--to", "audio")
+    assert "no such label" in said("--unconditional", 1, "--label", "nine")
+    assert "1 is the least" in said("--unconditional", 0)
+    assert "--top-p 0.0" in said("--unconditional", 1, "--top-p", 0)
+    assert "no such file" in said("--from-audio", tmp_path / "none.wav")
+    assert "no prior" in verb("generate", "--run", tiny_run, "--unconditional", 1, *out).refusal()
+    assert verb("tokenize", "--run", tiny_run, "--image", picture, "--out", tmp_path / "a.npz").status == 0
+    with np.load(tmp_path / "a.npz") as found:
+        members = {**found, "fingerprint": np.array("0" * 16)}
+    np.savez(tmp_path / "b.npz", **members)
+    assert "0" * 16 in said("--from-tokens", tmp_path / "b.npz", "--to", "audio")
+    (tmp_path / "no").mkdir()
+    (tmp_path / "no" / "mine.txt").write_text("")
+    assert "not empty" in said("--unconditional", 1)
+
+
+def test_a_prior_is_judged_by_what_it_draws(verb, prior, tiny_data, tmp_path, monkeypatch):
+    monkeypatch.setattr(extractors, "FEWEST", 8)
+    monkeypatch.setattr(extractors, "STEPS", 30)
+    done = verb("evaluate", "--run", prior, "--data", tiny_data.folder, "--out", tmp_path, "--json")
+    made = json.loads(done.out)["generation"]
+    assert made == json.loads((tmp_path / "evaluation.json").read_text())["generation"]
+    assert 0 <= made["audio_to_image"]["coherence"]["value"] <= 1 and "masked" in made["prior"]
+    assert made["unconditional"]["joint_coherence"]["n"] == 12
+    for name in ("image", "audio"):
+        assert np.isfinite(made["unconditional"][name]["reconstructed"]["frechet"]["value"])
+        assert 0 <= made["nearest_training"][name]["copies"]["value"] <= 1
+    page = (tmp_path / "report" / "index.html").read_text()
+    assert "Is it learned by heart?" in page and page.count("<audio") > 12
+    assert isinstance(open_run(prior).model, keras.Model)
