@@ -26,7 +26,8 @@ EXAMPLES = """\
   python -m pipelines.generate --run runs/digits-prior --from-tokens scans.npz --to audio --out out/all
 
 --inpaint takes the part that is drawn anew: rows from:to, and after a comma columns, as shares of the item.
-Rows of a picture run down, those of a recording along time. Settings left out are the prior's own."""
+Rows of a picture run down, those of a recording along time. Settings left out are the prior's own; with
+its guidance, what is drawn from nothing is guided by the shared codes that were drawn first."""
 OTHER = {"audio": "image", "image": "audio"}
 MARK = "generated.json"
 COLUMNS = 10  # of the sheets
@@ -97,6 +98,12 @@ def _check(args: argparse.Namespace) -> None:
             raise UserError(f"--{name} goes with a source; --unconditional draws both modalities whole")
     if args.label is not None and not alone:
         raise UserError("--label goes with --unconditional; a source says by itself what it is of")
+    free = (alone and args.label is None) or (args.inpaint is not None and not args.keep_shared)
+    if args.guidance and free:
+        way = "--keep-shared" if args.inpaint is not None else "--label, --from-audio or --from-image"
+        raise UserError(
+            f"--guidance {args.guidance:g} has no condition to guide by; leave it out, or give {way}"
+        )
     if args.keep_shared and args.inpaint is None:
         raise UserError("--keep-shared goes with --inpaint")
     given = "audio" if args.from_audio else "image" if args.from_image else None

@@ -61,16 +61,7 @@ class Studio:
     def unconditional(
         self, count: int, seed: int, label: int | None = None, progress: Progress | None = None
     ) -> Result:
-        """Pairs of a picture and a recording.
-
-        Raises:
-            UserError: guidance without a label to guide by.
-        """
-        if self.settings.guidance and label is None:
-            raise UserError(
-                f"--guidance {self.settings.guidance:g} has no condition to guide by; "
-                "leave it out, or give --label, --from-audio or --from-image"
-            )
+        """Pairs of a picture and a recording."""
         drawn = self.generator.unconditional(count, seed, label, progress)
         return self._result(drawn, ("image", "audio"), [f"{n:04d}" for n in range(count)], None)
 
@@ -112,18 +103,12 @@ class Studio:
             progress: called with the share that is done.
 
         Raises:
-            UserError: tokens of another codebook or without private codes, a part that is none,
-                or guidance without shared codes to guide by.
+            UserError: tokens of another codebook or without private codes, or a part that is none.
         """
         self._check(source)
         sections = {section.name: section for section in self.generator.prior.tokens.sections}
         if source.private is None or source.modality not in sections or source.grid is None:
             raise UserError(f"the tokenizer has no private codes of {source.modality}; nothing to inpaint")
-        if self.settings.guidance and not keep_shared:
-            raise UserError(
-                f"--guidance {self.settings.guidance:g} has no condition to guide by: inpainting draws the "
-                "shared codes too; give --keep-shared, or leave guidance out"
-            )
         keep = kept_places(hide, sections[source.modality], source.grid)
         columns = (source.shared, source.private)
         codes = Codes(*(np.repeat(part.astype("int32"), count, axis=0) for part in columns))

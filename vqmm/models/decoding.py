@@ -38,9 +38,9 @@ class Settings(NamedTuple):
 class Sampler:
     """Fills hidden tokens.
 
-    The masked prior fills the shared codes first, from themselves and what is kept of the
-    rest, and then the private ones of all modalities at once, each section by its own cosine
-    schedule. The autoregressive one fills from left to right; kept tokens count when their turn
+    The masked prior fills the shared codes first, in random order, from themselves and what is kept
+    of the rest, and then the private ones of all modalities at once, each section by its own
+    cosine schedule; guidance is by the shared codes and the label. The autoregressive one fills from left to right; kept tokens count when their turn
     comes.
 
     Args:
@@ -147,7 +147,9 @@ class Sampler:
                 choice = drawn(likely, self.settings.temperature, self._noise)
                 logs = ops.log_softmax(scores[name], axis=-1)
                 confidence = ops.take_along_axis(logs, choice[..., None], axis=-1)[..., 0]
-                confidence = confidence + noise * gumbel(ops.shape(confidence), self._noise)
+                shuffled = gumbel(ops.shape(confidence), self._noise)
+                # Shared codes decide what an item is of: settling the surest first would favour some.
+                confidence = shuffled if name == "shared" else confidence + noise * shuffled
                 hidden = here < 0
                 again = least_certain(confidence, hidden, left[name])
                 fresh = ops.where(hidden, choice + offsets[part], here)
