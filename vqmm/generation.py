@@ -107,9 +107,10 @@ class Studio:
         """
         self._check(source)
         sections = {section.name: section for section in self.generator.prior.tokens.sections}
-        if source.private is None or source.modality not in sections or source.grid is None:
+        if source.private is None or source.modality not in sections:
             raise UserError(f"the tokenizer has no private codes of {source.modality}; nothing to inpaint")
-        keep = kept_places(hide, sections[source.modality], source.grid)
+        grid = self.model.encoders[source.modality].grid_shape
+        keep = kept_places(hide, sections[source.modality], grid)
         columns = (source.shared, source.private)
         codes = Codes(*(np.repeat(part.astype("int32"), count, axis=0) for part in columns))
         drawn = self.generator.complete(codes, source.modality, keep, keep_shared, seed, progress)

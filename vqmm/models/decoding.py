@@ -40,8 +40,8 @@ class Sampler:
 
     The masked prior fills the shared codes first, in random order, from themselves and what is kept
     of the rest, and then the private ones of all modalities at once, each section by its own
-    cosine schedule; guidance is by the shared codes and the label. The autoregressive one fills from left to right; kept tokens count when their turn
-    comes.
+    cosine schedule; guidance is by the shared codes and the label. The autoregressive one fills
+    from left to right; kept tokens count when their turn comes.
 
     Args:
         prior: its kind decides.

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import keras
 import tensorflow as tf
 
 from vqmm.config import Config
@@ -72,6 +73,7 @@ def build_prior(config: Config, tokenizer: Run, labels: Sequence[str]) -> Prior:
     spec = config.prior
     if spec is None:
         raise UserError("this config has no prior section")
+    keras.utils.set_random_seed(config.seed)
     try:
         return Prior(
             layout_of(tokenizer.model).to_config(),
