@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import keras
@@ -22,7 +22,7 @@ class Settings(NamedTuple):
         steps: of parallel decoding, at most, shared codes included.
         temperature: of the tokens' distributions; 0 takes the likeliest.
         randomness: Gumbel noise on which tokens are kept first, relative; it falls to 0 with the steps.
-        guidance: weight of classifier-free guidance; 0 is none.
+        guidance: weight of classifier-free guidance, one for all or by modality; 0 is none.
         top_k: likeliest codes that may be drawn; 0: all.
         top_p: their least total probability; 1: all.
     """
@@ -30,9 +30,15 @@ class Settings(NamedTuple):
     steps: int = 12
     temperature: float = 1.0
     randomness: float = 4.5
-    guidance: float = 0.0
+    guidance: float | Mapping[str, float] = 0.0
     top_k: int = 0
     top_p: float = 1.0
+
+    def weight(self, section: str) -> float:
+        """Of guidance in a section; that of the shared codes, which a label guides, is the largest."""
+        if not isinstance(self.guidance, Mapping):
+            return self.guidance
+        return self.guidance.get(section, 0.0) if section != "shared" else max(self.guidance.values())
 
 
 class Sampler:
@@ -159,15 +165,15 @@ class Sampler:
         return run
 
     def _scores(self, known: Any, label: Any, names: tuple[str, ...], on_shared: bool) -> dict[str, Any]:
-        weight = self.settings.guidance
-        if not weight or (on_shared and label is None):
+        weights = {name: self.settings.weight(name) for name in names}
+        if not any(weights.values()) or (on_shared and label is None):
             return self.prior(known, label, sections=names)
         # Without the condition: no label, and for private codes no shared ones. Both in one batch.
         blind = known if on_shared else self._blind(known, names)
         both = None if label is None else ops.concatenate([label, ops.full_like(label, -1)], axis=0)
         scores = self.prior(ops.concatenate([known, blind], axis=0), both, sections=names)
         halves = {name: ops.split(found, 2, axis=0) for name, found in scores.items()}
-        return {name: guided(with_it, without, weight) for name, (with_it, without) in halves.items()}
+        return {name: guided(with_it, without, weights[name]) for name, (with_it, without) in halves.items()}
 
     def _blind(self, known: Any, names: tuple[str, ...]) -> Any:
         shared = self.prior.tokens.slices(names)["shared"]
@@ -178,8 +184,7 @@ class Sampler:
         where, offsets = prior.tokens.places(names), prior.tokens.offsets(names)
         length, settings = len(where), self.settings
         choosers = dict(zip(prior.tokens.names, prior.choosers, strict=True))
-
-        guide = bool(settings.guidance)
+        guide = any(settings.weight(name) for name in names)
 
         def run(known: Any, label: Any) -> Any:
             batch = ops.shape(known)[0]
@@ -209,7 +214,8 @@ class Sampler:
                     logits = ops.cast(choosers[name](prior.last(x)), "float32")
                     if guide:
                         with_it, without = ops.split(logits, 2, axis=0)
-                        logits = with_it if name == "shared" else guided(with_it, without, settings.guidance)
+                        weight = 0.0 if name == "shared" else settings.weight(name)
+                        logits = guided(with_it, without, weight)
                     likely = only_likely(logits, settings.top_k, settings.top_p)
                     choice = drawn(likely, settings.temperature, self._noise) + ops.take(offsets, place)
                     given = ops.slice(tokens, (0, place), (batch, 1))

@@ -29,7 +29,7 @@ def still_hidden(step: int, steps: int, count: int) -> int:
     return left
 
 
-def guided(conditional: Any, unconditional: Any, guidance: float) -> Any:
+def guided(conditional: Any, unconditional: Any, guidance: Any) -> Any:
     """Classifier-free guidance (Ho and Salimans 2022, equation 6): (1 + w) conditional - w unconditional.
 
     Args:
