@@ -12,7 +12,7 @@ SET ?=
 TUXPAINT ?= $(wildcard data/tuxpaint/source/stamps)
 JOBS ?= 2
 
-.PHONY: help install demo test soak lint bench bench-export bench-quantizers bench-retrieval bench-training seeds ablations compare pins clean
+.PHONY: help install demo test soak lint bench bench-export bench-quantizers bench-retrieval bench-training seeds ablations compare prior pins clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/'
@@ -51,6 +51,12 @@ ablations: $(STAMP)  ## the recipes of the field beside the default, over three 
 compare: $(STAMP)  ## VAE, VQ-VAE with a table and with a uniform grid, and VQGAN on the digits
 	$(BIN)/python -m pipelines.prepare --source digits --config $(CONFIG) --out $(DATA)
 	$(BIN)/python -m pipelines.compare configs/comparison/*.yaml --data $(DATA) --out runs/comparison
+
+prior: $(STAMP)  ## a prior over the demo's codes: trained, judged, drawn from, timed
+	$(BIN)/python -m pipelines.train --config configs/digits-prior.yaml --data $(DATA) --run runs/digits-prior --tokenizer $(RUN)
+	$(BIN)/python -m pipelines.evaluate --run runs/digits-prior --data $(DATA)
+	$(BIN)/python -m pipelines.generate --run runs/digits-prior --unconditional 24 --out runs/digits-prior/drawn
+	$(BIN)/python -m benchmarks.generation --run runs/digits-prior --json runs/digits-prior/generation.json
 
 bench: $(STAMP)  ## what the demo's model carries over to other voices, pens and framings
 	$(BIN)/python -m benchmarks.transfer --run $(RUN) --data $(DATA) $(if $(TUXPAINT),--tuxpaint $(TUXPAINT))

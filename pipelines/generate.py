@@ -53,6 +53,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--guidance", type=float, help="weight of classifier-free guidance; 0: none")
     parser.add_argument("--top-k", type=int, help="likeliest codes that may be drawn; 0: all")
     parser.add_argument("--top-p", type=float, help="their least total probability; 1: all")
+    parser.add_argument(
+        "--retries", type=int, help="for items in which their shared codes are not found again"
+    )
     parser.add_argument("--tokenizer", type=Path, metavar="RUN", help="where the tokenizer's run lies now")
     parser.add_argument("--json", action="store_true", help="print what was written as JSON")
 
@@ -68,7 +71,10 @@ def main(args: argparse.Namespace) -> None:
     from vqmm.generation import Studio, settings_of
 
     spec = opened.spec
-    wanted = {name: getattr(args, name) for name in ("steps", "temperature", "guidance", "top_k", "top_p")}
+    wanted = {
+        name: getattr(args, name)
+        for name in ("steps", "temperature", "guidance", "top_k", "top_p", "retries")
+    }
     settings = settings_of(spec.sampling, **wanted)
     studio = Studio(opened, settings)
     with replacing_folder(args.out, MARK) as folder:
@@ -85,7 +91,16 @@ def main(args: argparse.Namespace) -> None:
 
 def _check(args: argparse.Namespace) -> None:
     """What can be told before anything is loaded."""
-    least = {"unconditional": 1, "n": 1, "steps": 1, "seed": 0, "temperature": 0, "guidance": 0, "top_k": 0}
+    least = {
+        "unconditional": 1,
+        "n": 1,
+        "steps": 1,
+        "seed": 0,
+        "temperature": 0,
+        "guidance": 0,
+        "top_k": 0,
+        "retries": 0,
+    }
     for name, low in least.items():
         value = getattr(args, name)
         if value is not None and not value >= low:

@@ -253,6 +253,7 @@ class Sampling(Section):
     guidance: NonNegative | dict[Literal["image", "audio"], NonNegative] = 0.0  # one, or by modality
     top_k: CountOrZero = 0  # likeliest codes that may be drawn; 0 = all
     top_p: Annotated[float, pydantic.Field(gt=0.0, le=1.0)] = 1.0
+    retries: CountOrZero = 0  # an item is drawn anew while its shared codes are not found in it again
 
 
 class Prior(Section):

@@ -25,6 +25,7 @@ class Settings(NamedTuple):
         guidance: weight of classifier-free guidance, one for all or by modality; 0 is none.
         top_k: likeliest codes that may be drawn; 0: all.
         top_p: their least total probability; 1: all.
+        retries: how often `Generator` draws an item anew that does not give its shared codes again.
     """
 
     steps: int = 12
@@ -33,6 +34,7 @@ class Settings(NamedTuple):
     guidance: float | Mapping[str, float] = 0.0
     top_k: int = 0
     top_p: float = 1.0
+    retries: int = 0
 
     def weight(self, section: str) -> float:
         """Of guidance in a section; that of the shared codes, which a label guides, is the largest."""

@@ -13,6 +13,7 @@ from vqmm.models.prior import Prior
 from vqmm.models.token_layout import HIDDEN, joined
 
 BATCH = 100  # items drawn at a time
+AGREE = 0.75  # share of shared codes that an item must give again; else it is drawn anew
 
 Progress = Callable[[float], None]
 
@@ -31,6 +32,9 @@ class Drawn(NamedTuple):
 
 class Generator:
     """Draws token sequences from a prior and turns them into pictures and log-mel.
+
+    With `settings.retries`, the tokenizer encodes what was drawn: a modality of an item that does
+    not give its own shared codes again is drawn anew, so many times; the best is kept.
 
     Args:
         prior: over the codes of `tokenizer`.
@@ -100,6 +104,17 @@ class Generator:
             parts.append(np.asarray(self.tokenizer.decode(Codes(codes.shared[here], own), modality)))
         return np.concatenate(parts)
 
+    def agreement(self, drawn: Drawn, modality: str) -> np.ndarray:
+        """Share of an item's shared codes that the tokenizer finds again in what it decodes to, f64[n]."""
+        model = self.tokenizer
+        shared = self.prior.tokens.split(drawn.tokens, drawn.sections)["shared"]
+        items = self.decode(drawn, modality)
+        found = []
+        for start in range(0, len(items), BATCH):
+            latents = model.encoders[modality](items[start : start + BATCH], training=False)
+            found.append(np.asarray(model.quantizer.nearest(latents.shared, "shared")))
+        return (np.concatenate(found) == shared).mean(axis=1)
+
     def _fill(
         self,
         tokens: np.ndarray,
@@ -108,6 +123,39 @@ class Generator:
         label: np.ndarray | None,
         progress: Progress | None,
     ) -> Drawn:
+        turns = self.sampler.settings.retries
+        report = progress or (lambda share: None)
+        drawn = Drawn(self._once(tokens, names, seed, label, lambda x: report(x / (1 + turns))), tuple(names))
+        parts = self.prior.tokens.slices(names)
+        hidden = tokens == HIDDEN
+        asked = [name for name in names if name != "shared" and hidden[:, parts[name]].any()]
+        agree = {name: self.agreement(drawn, name) for name in asked} if turns else {}
+        for turn in range(turns):
+            for name, found in agree.items():
+                rows = np.flatnonzero(found < AGREE)
+                if not len(rows):
+                    continue
+                again = drawn.tokens[rows].copy()
+                again[:, parts[name]][hidden[rows, parts[name]]] = HIDDEN
+                given = None if label is None else label[rows]
+                more = Drawn(
+                    self._once(again, names, seed + 104_729 * (turn + 1), given, None), drawn.sections
+                )
+                fresh = self.agreement(more, name)
+                better = fresh > found[rows]
+                drawn.tokens[rows[better]] = more.tokens[better]
+                found[rows[better]] = fresh[better]
+            report((2 + turn) / (1 + turns))
+        return drawn
+
+    def _once(
+        self,
+        tokens: np.ndarray,
+        names: Sequence[str],
+        seed: int,
+        label: np.ndarray | None,
+        progress: Progress | None,
+    ) -> np.ndarray:
         parts, total = [], len(tokens)
         for number, start in enumerate(range(0, total, BATCH)):
             here = slice(start, start + BATCH)
@@ -118,4 +166,4 @@ class Generator:
 
             some = None if label is None else label[here]
             parts.append(self.sampler.fill(tokens[here], names, seed + 7919 * number, some, report))
-        return Drawn(np.concatenate(parts), tuple(names))
+        return np.concatenate(parts)
