@@ -249,7 +249,7 @@ class Sampling(Section):
 
     steps: Count = 12  # of parallel decoding
     temperature: NonNegative = 1.0  # 0 takes the likeliest code
-    randomness: NonNegative = 4.5  # of which tokens are settled first
+    randomness: NonNegative = 12.0  # of which tokens are settled first
     guidance: NonNegative | dict[Literal["image", "audio"], NonNegative] = 0.0  # one, or by modality
     top_k: CountOrZero = 0  # likeliest codes that may be drawn; 0 = all
     top_p: Annotated[float, pydantic.Field(gt=0.0, le=1.0)] = 1.0

@@ -80,7 +80,7 @@ def test_a_run_that_was_stopped_ends_in_the_same_weights(verb, prior, config, tm
     (half / "model.keras").unlink()
     for path in half.glob("checkpoints/*/*-6.*"):
         path.unlink()
-    tf.train.update_checkpoint_state(str(half / "checkpoints" / "last"), "ckpt-3", ["ckpt-3"])
+    tf.compat.v1.train.update_checkpoint_state(str(half / "checkpoints" / "last"), "ckpt-3", ["ckpt-3"])
     done = verb("train", *args)
     assert done.status == 0 and "at step 3 of 6" in done.err
     ours, theirs = (open_run(path).model.get_weights() for path in (half, prior))
@@ -110,7 +110,8 @@ def test_pairs_are_drawn_into_a_folder_that_is_whole(verb, prior, tmp_path):
     said = json.loads(verb("generate", *args, "--json").out)
     assert said["steps"] == 3 and said["guidance"] == 0.5
     assert all((out / name).exists() for name in said["files"]) and not list(tmp_path.glob(".*"))
-    assert Image.open(out / "image" / "0002.png").size == (16, 16)
+    with Image.open(out / "image" / "0002.png") as drawn:
+        assert drawn.size == (16, 16)
     samples, rate = soundfile.read(out / "audio" / "0002.wav")
     assert rate == 2000 and len(samples) == 1024
     page = (out / "index.html").read_text()

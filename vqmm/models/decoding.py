@@ -30,7 +30,7 @@ class Settings(NamedTuple):
 
     steps: int = 12
     temperature: float = 1.0
-    randomness: float = 4.5
+    randomness: float = 12.0
     guidance: float | Mapping[str, float] = 0.0
     top_k: int = 0
     top_p: float = 1.0
