@@ -68,7 +68,7 @@ class Studio:
     def across(
         self, source: TokenFile, to: str, count: int, seed: int, progress: Progress | None = None
     ) -> Result:
-        """Items of the modality `to` from the shared codes of items of the other one, `count` for each.
+        """Items of the modality `to` from the codes of items of the other one, `count` for each.
 
         Raises:
             UserError: tokens of another codebook, or of the modality that is asked for.
@@ -79,8 +79,7 @@ class Studio:
                 f"the source is {to} already; --to {OTHER[to]} makes the other modality, "
                 "--inpaint draws a part of it anew"
             )
-        shared = np.repeat(source.shared.astype("int32"), count, axis=0)
-        drawn = self.generator.from_shared(shared, to, seed, progress)
+        drawn = self.generator.across(_repeated(source, count), to, seed, progress)
         return self._result(drawn, (to,), _numbered(source.ids, count), source)
 
     def inpaint(
@@ -111,8 +110,7 @@ class Studio:
             raise UserError(f"the tokenizer has no private codes of {source.modality}; nothing to inpaint")
         grid = self.model.encoders[source.modality].grid_shape
         keep = kept_places(hide, sections[source.modality], grid)
-        columns = (source.shared, source.private)
-        codes = Codes(*(np.repeat(part.astype("int32"), count, axis=0) for part in columns))
+        codes = _repeated(source, count)
         drawn = self.generator.complete(codes, source.modality, keep, keep_shared, seed, progress)
         return self._result(drawn, (source.modality,), _numbered(source.ids, count), source)
 
@@ -163,6 +161,11 @@ class Studio:
             grid=grid if levels == 1 else None,
             sample_rate=data.audio.sample_rate if audio else None,
         )
+
+
+def _repeated(source: TokenFile, count: int) -> Codes:
+    parts = (source.shared, source.private)
+    return Codes(*(None if p is None else np.repeat(p.astype("int32"), count, axis=0) for p in parts))
 
 
 def _numbered(ids: Any, count: int) -> list[str]:

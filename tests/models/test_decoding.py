@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from vqmm.models import HIDDEN, Prior, Sampler, Settings
+from vqmm.models import HIDDEN, Codes, Prior, Sampler, Settings
 from vqmm.models.generator import Generator
 
 LAYOUT = [["shared", 2, 0, 4], ["image", 4, 4, 10, 1, 2], ["audio", 6, 10, 16, 2, 3]]
@@ -91,6 +91,9 @@ def test_a_label_steers_and_an_unknown_one_is_refused(prior):
     with pytest.raises(ValueError, match="label 2; this prior was trained with 2 labels"):
         maker.unconditional(1, 0, 2)
     shared = np.random.default_rng(0).integers(0, 4, (130, 2))  # more than a batch
-    carried = maker.from_shared(shared, "image")
+    carried = maker.across(Codes(shared), "image")
     assert carried.sections == ("shared", "image") and carried.tokens.shape == (130, 6)
     np.testing.assert_array_equal(carried.tokens[:, :2], shared)
+    whole = maker.across(Codes(shared[:2], drawn[0][:2, 6:]), "image")
+    assert whole.sections == NAMES and legal(prior, whole.tokens)
+    np.testing.assert_array_equal(whole.tokens[:, 6:], drawn[0][:2, 6:])

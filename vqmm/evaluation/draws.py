@@ -108,7 +108,13 @@ class PriorDraws:
         return {name: self.generator.decode(drawn, name) for name in ("audio", "image")}
 
     def carried(self, side: Side, rows: np.ndarray, to: str, seed: int) -> np.ndarray:
-        return self.generator.decode(self.generator.from_shared(side.encoded.shared[rows], to, seed), to)
+        return self.generator.decode(self.generator.across(codes_of(side, rows), to, seed), to)
+
+
+def codes_of(side: Side, rows: np.ndarray) -> Codes:
+    """Codes of some items of a side."""
+    own = side.encoded.private
+    return Codes(side.encoded.shared[rows], None if own is None else own[rows])
 
 
 def _by_place(codes: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:

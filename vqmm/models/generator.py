@@ -61,14 +61,23 @@ class Generator:
         given = None if label is None else np.full(count, label, "int32")
         return self._fill(tokens, self.prior.tokens.names, seed, given, progress)
 
-    def from_shared(
-        self, shared: np.ndarray, to: str, seed: int = 0, progress: Progress | None = None
-    ) -> Drawn:
-        """Items of modality `to` whose shared codes i32[n, T] are known, as from the other modality."""
-        names = tuple(name for name in self.prior.tokens.names if name in ("shared", to))
-        parts = self.prior.tokens.slices(names)
-        tokens = np.full((len(shared), len(self.prior.tokens.places(names))), HIDDEN, "int32")
-        tokens[:, parts["shared"]] = shared
+    def across(self, codes: Codes, to: str, seed: int = 0, progress: Progress | None = None) -> Drawn:
+        """Items of modality `to` that belong to items of the other one.
+
+        Args:
+            codes: i32[n, ...] of n items of the other modality: their shared codes are kept, their
+                private ones, where given, are seen too.
+            to: what is made.
+            seed: of the draw.
+            progress: called with the share that is done.
+        """
+        layout = self.prior.tokens
+        shown = {name for name in layout.names if name not in ("shared", to) and codes.private is not None}
+        names = tuple(name for name in layout.names if name in ("shared", to) or name in shown)
+        tokens = np.full((len(codes.shared), len(layout.places(names))), HIDDEN, "int32")
+        for name, part in layout.slices(names).items():
+            if name != to:
+                tokens[:, part] = codes.shared if name == "shared" else codes.private
         return self._fill(tokens, names, seed, None, progress)
 
     def complete(

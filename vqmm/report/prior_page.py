@@ -9,6 +9,7 @@ import numpy as np
 
 from vqmm.config import Config
 from vqmm.evaluation import Material, Side, waveforms
+from vqmm.evaluation.draws import codes_of
 from vqmm.evaluation.extractors import Extractor, scaled
 from vqmm.evaluation.memorising import nearest_training
 from vqmm.models.generator import Drawn, Generator
@@ -73,8 +74,8 @@ class _Page:
         """Held-out items and what is made from their shared codes."""
         side = self.sides[source]
         rows = draw_rows(side.encoded.labels, SOURCES, self.config.seed)
-        shared = np.repeat(side.encoded.shared[rows], EACH, axis=0)
-        cards = self._cards(self.generator.from_shared(shared, to, self.config.seed), to)
+        codes = codes_of(side, np.repeat(rows, EACH))
+        cards = self._cards(self.generator.across(codes, to, self.config.seed), to)
         given = [card(self.generator.tokenizer, side, row, self.labels, self.config) for row in rows]
         return {
             "source": source,
