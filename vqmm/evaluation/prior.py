@@ -76,10 +76,10 @@ def _nearest(
         "audio": (material.audio, material.train_audio),
         "image": (material.image, material.train_image),
     }
-    return {
-        name: memorising_section(
-            np.asarray(parts[name]), side.encoded.private, train.encoded.private, resamples, seed
-        )
-        for name, (side, train) in pairs.items()
-        if name in parts and train is not None
-    }
+    found = {}
+    for name, (side, train) in pairs.items():
+        held_out, learned = side.encoded.private, None if train is None else train.encoded.private
+        if name in parts and held_out is not None and learned is not None:
+            drawn_codes = np.asarray(parts[name])
+            found[name] = memorising_section(drawn_codes, held_out, learned, resamples, seed)
+    return found

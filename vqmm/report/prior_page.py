@@ -87,7 +87,7 @@ class _Page:
         """Drawn items beside the training items with most private codes in common."""
         train: Side | None = self.training[name]
         parts = self.generator.prior.tokens.split(self.drawn.tokens, self.drawn.sections)
-        if train is None or name not in parts:
+        if train is None or train.encoded.private is None or name not in parts:
             return {"name": name, "rows": []}
         found = nearest_training(np.asarray(parts[name])[:NEIGHBOURS], train.encoded.private)
         few = Drawn(self.drawn.tokens[:NEIGHBOURS], self.drawn.sections)
