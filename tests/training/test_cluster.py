@@ -76,7 +76,7 @@ def test_the_guides_launchers_make_a_config_that_says_who_is_who():
         capture_output=True,
         text=True,
     ).stdout.strip()
-    kubernetes = re.search(r"export (TF_CONFIG='.*?\}\}')\n\s+python", guide, re.DOTALL)[1]
+    kubernetes = re.search(r"\n +export (TF_CONFIG='.*?\}\}')\n\s+python", guide, re.DOTALL)[1]
     for script, names in (
         (f'TF_CONFIG="{slurm}"', {"HOSTS": hosts, "SLURM_PROCID": "1"}),
         (kubernetes, {"JOB_COMPLETION_INDEX": "1"}),

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from vqmm.config import Hiding
+from vqmm.data.batches import WHOLE, Part
 from vqmm.data.pairing import Pairing
 from vqmm.encoding import Encoded
 from vqmm.models import TokenLayout
@@ -57,3 +58,12 @@ def test_batches_follow_from_the_seed_and_their_number(table):
     assert abs((many < 20).mean() - 0.5) < 0.1  # either side, as often
     labels = np.concatenate([batch["label"] for batch in taken(0, 60)])
     assert abs((labels < 0).mean() - 0.5) < 0.1 and set(labels) == {-1, 0, 1}
+
+
+def test_the_parts_of_all_processes_are_the_batch(table):
+    whole, *parts = (
+        next(iter(token_batches(table, Hiding(), 6, 3, part=part)))
+        for part in (WHOLE, Part(0, 2), Part(1, 2))
+    )
+    for name, value in whole.items():
+        np.testing.assert_array_equal(np.concatenate([part[name] for part in parts]), value, err_msg=name)

@@ -10,6 +10,7 @@ import keras
 import tensorflow as tf
 
 from vqmm.config import Config
+from vqmm.data.batches import Part
 from vqmm.data.records import Dataset
 from vqmm.encoding import codebook_fingerprint
 from vqmm.errors import UserError
@@ -112,7 +113,8 @@ class PriorTraining(Training):
         table = self._table("train")
         size, seed = self.config.train.batch_size, self.config.seed
         labelled = spec.labelled if self.model.classes else 0.0
-        return token_batches(table, spec.hiding, size, seed, self.step, labelled)
+        part = Part(self.task.index, self.task.count)
+        return token_batches(table, spec.hiding, size, seed, self.step, labelled, part)
 
     def validation(self) -> PriorValidation | None:
         counts = self.dataset.counts.get("validation", {})

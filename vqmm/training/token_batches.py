@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from vqmm.config import Config, Hiding
+from vqmm.data.batches import WHOLE, Part
 from vqmm.data.pairing import MISSING, Pairing, pairing_of
 from vqmm.data.records import Dataset
 from vqmm.encoding import Encoded, encode_split
@@ -86,6 +87,7 @@ def token_batches(
     seed: int,
     start_step: int = 0,
     labelled: float = 0.0,
+    part: Part = WHOLE,
 ) -> tf.data.Dataset:
     """Endless batches for `Prior.train_step`; batch k is a pure function of seed and k.
 
@@ -96,7 +98,9 @@ def token_batches(
         seed: of all draws.
         start_step: number of the first batch.
         labelled: how often an item's label is given; 0: never.
+        part: rows of each batch that this process gets.
     """
+    mine = part.rows(size)
 
     def draw(step: np.ndarray) -> tuple[np.ndarray, ...]:
         rng = np.random.default_rng([seed, int(step)])
@@ -113,11 +117,11 @@ def token_batches(
         first = table.layout.sections[0].length
         shapes = ([size, length], [size, length], [size, sections], [size, first], [size])
         fixed = [tf.ensure_shape(part, shape) for part, shape in zip(drawn, shapes, strict=True)]
-        return dict(zip(("tokens", "hidden", "present", "alone", "label"), fixed, strict=True))
+        names = ("tokens", "hidden", "present", "alone", "label")
+        return {name: column[mine] for name, column in zip(names, fixed, strict=True)}
 
     options = tf.data.Options()
     options.deterministic = True
-    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
     steps = tf.data.Dataset.range(start_step, np.iinfo(np.int64).max)
     batches = steps.map(tf.autograph.experimental.do_not_convert(make), num_parallel_calls=2)
     return batches.prefetch(PREFETCH).with_options(options)
