@@ -54,9 +54,8 @@ def test_kept_tokens_are_kept_and_the_rest_is_drawn_with_progress(prior, sampler
     np.testing.assert_array_equal(sampler.fill(whole, NAMES, 2), whole)  # nothing is hidden
 
 
+@pytest.mark.parametrize("prior", ["autoregressive"], indirect=True)
 def test_the_cache_gives_what_no_cache_gives(prior):
-    if not prior.causal:
-        pytest.skip("the masked prior has no cache")
     names = ("shared", "audio")
     found = Sampler(prior, Settings(temperature=0)).fill(nothing(3, 8), names)
     tokens, offsets = nothing(3, 8), prior.tokens.offsets(names)
@@ -82,9 +81,8 @@ def test_guided_tokens_are_those_of_the_formula(prior):
     np.testing.assert_array_equal(found, tokens)
 
 
+@pytest.mark.parametrize("prior", ["masked"], indirect=True)
 def test_a_label_steers_and_an_unknown_one_is_refused(prior):
-    if prior.causal:
-        pytest.skip("the same code draws")
     maker = Generator(prior, None, Settings(steps=2))
     drawn = [maker.unconditional(20, 0, label).tokens for label in (0, 1)]
     assert (drawn[0] != drawn[1]).any()
