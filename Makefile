@@ -82,7 +82,7 @@ bench-retrieval: $(STAMP)  ## the codebook as an index beside FAISS's own centro
 	$(BIN)/python -m benchmarks.retrieval --run $(RUN) --data $(DATA) --json runs/retrieval.json
 
 pins:  ## resolve requirements.txt anew from pyproject.toml
-	$(BIN)/uv pip compile --quiet pyproject.toml --extra test --extra svg --extra tfds --extra export --python-version 3.11 -o requirements.txt
+	$(BIN)/uv pip compile --quiet pyproject.toml --extra test --extra svg --extra tfds --extra export --extra serve --python-version 3.11 -o requirements.txt
 
 clean:  ## remove what the demo left, not the environment
 	rm -rf data/digits runs/demo

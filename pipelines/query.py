@@ -12,7 +12,6 @@ from vqmm.errors import UserError
 
 if TYPE_CHECKING:
     from vqmm.data.shards import Modality
-    from vqmm.retrieval.protocol import Item
 
 DESCRIPTION = "Ranks the items of an index by how well their shared codes fit a recording or a picture."
 EXAMPLES = """\
@@ -88,6 +87,7 @@ def main(args: argparse.Namespace) -> None:
     from vqmm.data.file_records import file_records
     from vqmm.encoding import codebook_fingerprint, encode_records
     from vqmm.retrieval import FaissIndex
+    from vqmm.retrieval.hit_rows import hit_rows
     from vqmm.retrieval.model_index import query_values
 
     index = FaissIndex.open(args.index, codebook_fingerprint(opened.model))
@@ -127,7 +127,10 @@ def main(args: argparse.Namespace) -> None:
         "best_possible": index.slots,
         "codes": encoded.shared[0].tolist(),
     }
-    _show(query, _rows(items, scores, saved), args.json)
+    rows = hit_rows(items, scores)
+    for row, place in zip(rows, saved or [], strict=False):
+        row["saved"] = str(place)
+    _show(query, rows, args.json)
 
 
 def conditions(texts: list[str]) -> dict[str, list[str]]:
@@ -143,18 +146,6 @@ def conditions(texts: list[str]) -> dict[str, list[str]]:
             raise UserError(f"--where {text!r}: write KEY=VALUE, as label=7")
         where.setdefault(key, []).append(value)
     return where
-
-
-def _rows(items: list[Item], scores: list[float], saved: list[Path] | None) -> list[dict[str, Any]]:
-    rows = []
-    for rank, (item, score) in enumerate(zip(items, scores, strict=True), start=1):
-        row: dict[str, Any] = {"rank": rank, "id": item.id, "modality": item.modality, "split": item.split}
-        row |= {"label": item.metadata.get("label", ""), "score": round(score, 6)}
-        row |= {name: value for name, value in item.metadata.items() if name not in row and value}
-        if saved is not None:
-            row["saved"] = str(saved[rank - 1])
-        rows.append(row)
-    return rows
 
 
 def _show(query: dict[str, Any], rows: list[dict[str, Any]], as_json: bool) -> None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tensorflow as tf
 
 from vqmm.errors import UserError
-from vqmm.export.signatures import Signature
+
+if TYPE_CHECKING:
+    from vqmm.export.signatures import Signature
 
 WARMUP_FILE = "tf_serving_warmup_requests"
 MODEL_NAME = "vqmm"
@@ -35,7 +37,7 @@ def write_warmup(path: Path, signatures: Mapping[str, Signature], sample_rate: i
         raise UserError(
             "warm-up requests need tensorflow-serving-api, which is not installed: pip install 'vqmm[export]'"
         ) from None
-    files = {"audio_bytes": _wav(sample_rate), "image_bytes": _png(picture)}
+    files = {"audio_bytes": tone_wav(sample_rate), "image_bytes": square_png(picture)}
     with tf.io.TFRecordWriter(str(path)) as writer:
         for name, signature in signatures.items():
             for batch in BATCHES:
@@ -43,14 +45,15 @@ def write_warmup(path: Path, signatures: Mapping[str, Signature], sample_rate: i
                 request.model_spec.name = MODEL_NAME
                 request.model_spec.signature_name = name
                 for key, spec in signature.inputs.items():
-                    value = _example(key, spec, batch, files)
+                    value = example(key, spec, batch, files)
                     request.inputs[key].CopyFrom(tf.make_tensor_proto(value, spec.dtype))
                 log = prediction_log_pb2.PredictionLog()
                 log.predict_log.request.CopyFrom(request)
                 writer.write(log.SerializeToString())
 
 
-def _example(name: str, spec: Any, batch: int, files: Mapping[str, bytes]) -> Any:
+def example(name: str, spec: Any, batch: int, files: Mapping[str, bytes]) -> Any:
+    """A legal value of an input: `batch` rows like `spec`, files out of `files` by the input's name."""
     if spec.dtype == tf.string:
         return [files[name]] * batch
     shape = (batch, *spec.shape[1:])
@@ -59,12 +62,14 @@ def _example(name: str, spec: Any, batch: int, files: Mapping[str, bytes]) -> An
     return np.random.default_rng(0).uniform(0.0, 0.5, shape).astype(np.float32)
 
 
-def _wav(sample_rate: int) -> bytes:
+def tone_wav(sample_rate: int) -> bytes:
+    """A WAV file of half a second."""
     tone = 0.5 * np.sin(2 * np.pi * 0.06 * np.arange(sample_rate // 2, dtype=np.float32))
     return bytes(tf.audio.encode_wav(tone[:, None], sample_rate).numpy())
 
 
-def _png(shape: Any) -> bytes:
+def square_png(shape: Any) -> bytes:
+    """A PNG file of a white square on black, of this height, width and number of channels."""
     pixels = np.zeros(shape, np.uint8)
     pixels[shape[0] // 4 : shape[0] // 2, shape[1] // 4 : shape[1] // 2] = 255
     return bytes(tf.io.encode_png(pixels).numpy())

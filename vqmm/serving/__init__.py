@@ -1,0 +1,1 @@
+"""An exported model and an index as a service on one machine."""

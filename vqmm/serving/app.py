@@ -1,0 +1,69 @@
+"""The service as an ASGI application."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from vqmm.serving.gate import Gate
+from vqmm.serving.media_routes import media_routes
+from vqmm.serving.predict_routes import predict_routes
+from vqmm.serving.refused import Refused
+from vqmm.serving.service import Service
+from vqmm.serving.workers import Workers
+from vqmm.tokens import vqmm_version
+
+
+def create_app(service: Service, token: str | None = None) -> FastAPI:
+    """Makes the application; it closes the service when it is shut down.
+
+    Args:
+        service: that answers.
+        token: that clients must send; None: anybody may ask.
+    """
+    workers = Workers()
+
+    @contextlib.asynccontextmanager
+    async def life(app: FastAPI) -> AsyncIterator[None]:
+        service.start()
+        yield
+        await workers.call(service.close)
+        workers.close()
+
+    app = FastAPI(title="vqmm", version=vqmm_version(), lifespan=life, docs_url=None, redoc_url=None)
+    app.include_router(predict_routes(service, workers))
+    app.include_router(media_routes(service, workers))
+
+    @app.get("/healthz", summary="Whether the service answers, and with what")
+    async def healthz() -> dict[str, object]:
+        model, index = service.pair
+        items = None if index is None else {name: index.count(name) for name in ("audio", "image")}
+        return {"status": "ok", "version": model.version, "fingerprint": model.fingerprint, "items": items}
+
+    @app.get("/metrics", summary="Counters, for Prometheus", response_class=Response)
+    async def metrics() -> Response:
+        for name, rows in service.pair.model.waiting().items():
+            service.metrics.waiting.labels(name).set(rows)
+        return Response(service.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    @app.exception_handler(Refused)
+    async def refused(request: Request, error: Refused) -> Response:
+        headers = {} if error.retry_after is None else {"Retry-After": str(error.retry_after)}
+        return JSONResponse({"error": error.reason}, error.status, headers)
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(request: Request, error: RequestValidationError) -> Response:
+        said = "; ".join(f"{e['loc'][-1]}: {e['msg']}" for e in error.errors())
+        return JSONResponse({"error": said}, 422)
+
+    @app.exception_handler(HTTPException)
+    async def http(request: Request, error: HTTPException) -> Response:
+        return JSONResponse({"error": str(error.detail)}, error.status_code, error.headers)
+
+    app.add_middleware(Gate, settings=service.settings, metrics=service.metrics, token=token)
+    return app

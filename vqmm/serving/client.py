@@ -1,0 +1,215 @@
+"""A client of the service, and of TensorFlow Serving's REST interface."""
+
+from __future__ import annotations
+
+import base64
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, NamedTuple, Self
+
+import httpx
+import numpy as np
+import numpy.typing as npt
+
+Modality = Literal["audio", "image"]
+
+
+class ServiceError(Exception):
+    """The service refused.
+
+    Attributes:
+        status: of HTTP.
+        reason: what the service says is wrong and legal.
+    """
+
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(f"{status}: {reason}")
+        self.status = status
+        self.reason = reason
+
+
+class EncodedItem(NamedTuple):
+    """Codes of one item.
+
+    Attributes:
+        modality: `"audio"` or `"image"`.
+        shared: i32[T].
+        private: i32[P], or None where the model has none.
+        fingerprint: of the codebook.
+        version: of the model.
+    """
+
+    modality: Modality
+    shared: npt.NDArray[np.int32]
+    private: npt.NDArray[np.int32] | None
+    fingerprint: str
+    version: int
+
+
+class Hit(NamedTuple):
+    """One item that was found.
+
+    Attributes:
+        rank: from 1.
+        id: as the data names it.
+        modality: `"audio"` or `"image"`.
+        split: of the data that it came from.
+        label: "" where unknown.
+        score: at most the number of slots.
+        metadata: further columns that the data had.
+    """
+
+    rank: int
+    id: str
+    modality: Modality
+    split: str
+    label: str
+    score: float
+    metadata: dict[str, str]
+
+
+class Client:
+    """Talks to `pipelines.serve`; `predict` to TensorFlow Serving as well.
+
+    Args:
+        url: as `http://localhost:8501`.
+        token: that the service wants, if any.
+        timeout: for one answer, in seconds.
+        retries: how often to try again after 429, when the service says to.
+        http: takes the place of a new connection pool; it stays open.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        token: str | None = None,
+        timeout: float = 30.0,
+        retries: int = 3,
+        http: httpx.Client | None = None,
+    ) -> None:
+        self._url, self._retries, self._own = url.rstrip("/"), retries, http is None
+        self._http = http or httpx.Client(timeout=timeout)
+        self._headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+
+    def encode(self, file: str | Path | bytes, modality: Modality) -> EncodedItem:
+        """Codes of a recording or a picture.
+
+        Args:
+            file: a path, or what is in the file.
+            modality: what it is.
+
+        Raises:
+            ServiceError: the service refused.
+        """
+        found = self._send("/encode", _bytes(file), f"{modality}/*").json()
+        private = None if found["private"] is None else np.array(found["private"], np.int32)
+        shared = np.array(found["shared"], np.int32)
+        return EncodedItem(modality, shared, private, found["fingerprint"], found["version"])
+
+    def search(
+        self,
+        file: str | Path | bytes,
+        modality: Modality,
+        k: int | None = None,
+        find: Literal["audio", "image", "any"] | None = None,
+    ) -> list[Hit]:
+        """Items of the index that fit a recording or a picture, best first.
+
+        Args:
+            file: a path, or what is in the file.
+            modality: what it is.
+            k: how many; None: 10, or all where there are fewer.
+            find: what to find; None: the other modality.
+
+        Raises:
+            ServiceError: the service refused.
+        """
+        params = {name: value for name, value in (("k", k), ("modality", find)) if value is not None}
+        found = self._send("/search", _bytes(file), f"{modality}/*", params).json()
+        known = Hit._fields[:-1]
+        return [
+            Hit(*(row[name] for name in known), {n: v for n, v in row.items() if n not in known})
+            for row in found["hits"]
+        ]
+
+    def decode(self, shared: Any, modality: Modality, private: Any = None) -> bytes:
+        """A picture (PNG) or a recording (WAV) of codes.
+
+        Args:
+            shared: i[T].
+            modality: what to make.
+            private: i[P] of that modality; None: from the shared codes alone.
+
+        Raises:
+            ServiceError: the service refused.
+        """
+        codes = {"shared": shared, "private": private}
+        asked = {name: None if part is None else np.asarray(part).tolist() for name, part in codes.items()}
+        return self._send("/decode", _json({"modality": modality, **asked}), "application/json").content
+
+    def predict(self, signature: str, inputs: Mapping[str, Any], model: str = "vqmm") -> dict[str, Any]:
+        """Runs a signature on rows.
+
+        Args:
+            signature: its name.
+            inputs: arrays by name, of equally many rows; files as lists of bytes.
+            model: its name.
+
+        Returns:
+            Arrays by name; an output that stands alone is called `"output"`.
+
+        Raises:
+            ServiceError: the service refused.
+        """
+        sent = {name: _plain(value) for name, value in inputs.items()}
+        body = _json({"signature_name": signature, "inputs": sent})
+        found = self._send(f"/v1/models/{model}:predict", body, "application/json").json()["outputs"]
+        columns = found if isinstance(found, dict) else {"output": found}
+        return {name: np.array(value) for name, value in columns.items()}
+
+    def close(self) -> None:
+        """Closes the connections that it opened."""
+        if self._own:
+            self._http.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _send(
+        self, path: str, content: bytes, kind: str, params: Mapping[str, str | int] | None = None
+    ) -> httpx.Response:
+        headers = {**self._headers, "Content-Type": kind}
+        for turn in range(self._retries + 1):
+            answer = self._http.post(self._url + path, content=content, headers=headers, params=params)
+            if answer.status_code != 429 or turn == self._retries:
+                break
+            time.sleep(float(answer.headers.get("Retry-After", 1)))
+        if answer.is_success:
+            return answer
+        try:
+            reason = str(answer.json()["error"])
+        except (ValueError, KeyError, TypeError):
+            reason = answer.text[:200]
+        raise ServiceError(answer.status_code, reason)
+
+
+def _bytes(file: str | Path | bytes) -> bytes:
+    return file if isinstance(file, bytes) else Path(file).read_bytes()
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, list) and value and isinstance(value[0], bytes):
+        return [{"b64": base64.b64encode(part).decode()} for part in value]
+    return np.asarray(value).tolist()
+
+
+def _json(value: Any) -> bytes:
+    return json.dumps(value).encode()

@@ -1,0 +1,113 @@
+"""Files that clients send, as items of a model: exactly as `prepare` makes them."""
+
+from __future__ import annotations
+
+import io
+import tempfile
+import threading
+import warnings
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import soundfile
+import tensorflow as tf
+from PIL import Image
+
+from vqmm.config import Config
+from vqmm.data.decode import IMAGE_FORMATS, UnreadableFile, load_audio, load_image
+from vqmm.data.windows import cut, loudest_start, window_start
+from vqmm.serving.refused import Refused
+from vqmm.serving.settings import Settings
+
+_pictures = threading.Lock()  # Pillow's warnings are silenced for the whole process while it reads
+
+
+class MediaReader:
+    """Reads recordings and pictures within the limits of a service and of its model.
+
+    Args:
+        config: of the exported model.
+        settings: of the service.
+    """
+
+    def __init__(self, config: Config, settings: Settings) -> None:
+        audio, image = config.data.audio, config.data.image
+        seconds, pixels = min(settings.seconds, audio.max_seconds), min(settings.pixels, image.max_pixels)
+        self.audio = audio.model_copy(update={"max_seconds": seconds})
+        self.image = image.model_copy(update={"max_pixels": pixels})
+        window = audio.samples
+
+        def windowed(samples: Any) -> Any:
+            length = tf.size(samples, tf.int64)
+            start = window_start(loudest_start(samples, window), length, window, tf.constant(0.0))
+            return cut(samples, tf.constant(0), length, start, window)
+
+        self._windowed = tf.function(windowed, input_signature=[tf.TensorSpec((None,), tf.int16)])
+
+    def read(self, data: bytes, modality: str) -> npt.NDArray[np.float32]:
+        """Reads a file.
+
+        Args:
+            data: WAV, FLAC, MP3, OGG; or PNG, JPEG, GIF, BMP, WebP.
+            modality: `"audio"` or `"image"`.
+
+        Returns:
+            f32[1, samples] or f32[1, height, width, channels].
+
+        Raises:
+            Refused: 422, it cannot be read or is over a limit; with the reason.
+        """
+        # A client's text never becomes a path, and no drawing language is run.
+        if modality == "image" and data[:1024].lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
+            raise Refused(422, f"the picture is none of {', '.join(IMAGE_FORMATS)}")
+        with tempfile.NamedTemporaryFile(prefix="vqmm-") as file:
+            file.write(data)
+            file.flush()
+            try:
+                return self._load(file.name, modality)
+            except UnreadableFile as error:
+                what = "recording" if modality == "audio" else "picture"
+                raise Refused(422, f"the {what} {error.reason}") from None
+
+    def _load(self, path: str, modality: str) -> npt.NDArray[np.float32]:
+        if modality == "image":
+            with _pictures:
+                return load_image(path, self.image)[None].astype(np.float32) / np.float32(255.0)
+        audio = load_audio(path, self.audio)
+        samples = np.clip(np.round(audio * 32768.0), -32768, 32767).astype(np.int16)  # as records hold it
+        return np.asarray(self._windowed(samples))[None]
+
+
+def check_pixels(files: npt.NDArray[Any], most: int) -> None:
+    """Refuses pictures whose header states more than `most` pixels; others are left to the graph.
+
+    Raises:
+        Refused: 413.
+    """
+    for row, data in enumerate(files):
+        try:
+            with _pictures, warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                wide, high = Image.open(io.BytesIO(data), formats=("PNG", "JPEG")).size
+        except Image.DecompressionBombError as error:
+            raise Refused(413, f"picture {row}: {error}; {most} pixels is the most") from None
+        except Exception:  # the graph tells what is wrong with it
+            continue
+        if wide * high > most:
+            raise Refused(413, f"picture {row} has {wide} x {high} pixels; {most} is the most")
+
+
+def png_of(picture: npt.NDArray[np.float32]) -> bytes:
+    """A picture f32[H, W, C], 0..1, as PNG."""
+    pixels = np.round(np.clip(picture, 0.0, 1.0) * 255.0).astype(np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def wav_of(audio: npt.NDArray[np.float32], sample_rate: int) -> bytes:
+    """A recording f32[n], -1..1, as WAV of 16 bits."""
+    buffer = io.BytesIO()
+    soundfile.write(buffer, audio, sample_rate, format="WAV", subtype="PCM_16")
+    return buffer.getvalue()

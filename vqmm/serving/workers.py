@@ -1,0 +1,52 @@
+"""Threads for what would hold up the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+import numpy.typing as npt
+import tensorflow as tf
+
+from vqmm.serving.model import ServedModel
+from vqmm.serving.refused import Refused
+
+T = TypeVar("T")
+
+
+class Workers:
+    """Reads, parses and searches beside the event loop."""
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(max(2, os.cpu_count() or 1), thread_name_prefix="serve")
+
+    async def call(self, function: Callable[..., T], *args: Any) -> T:
+        """Runs a function in a thread."""
+        return await asyncio.get_running_loop().run_in_executor(self._pool, function, *args)
+
+    def close(self) -> None:
+        """Waits for what runs."""
+        self._pool.shutdown()
+
+
+async def predicted(
+    model: ServedModel, signature: str, inputs: Mapping[str, npt.NDArray[Any]], status: int = 400
+) -> dict[str, npt.NDArray[Any]]:
+    """What a signature gives for these rows.
+
+    Raises:
+        Refused: 429, its queue is full; `status`, the graph refuses what it was given.
+    """
+    try:
+        return await asyncio.wrap_future(model.submit(signature, inputs))
+    except tf.errors.InvalidArgumentError as error:
+        raise Refused(status, reason_of(error)) from None
+
+
+def reason_of(error: Exception) -> str:
+    """What a graph says of an input that it refuses, without where in the graph."""
+    text = str(getattr(error, "message", error)).split("\n\t [[")[0]
+    return " ".join(text.split())[:400]
