@@ -1,0 +1,65 @@
+import io
+
+import httpx
+import numpy as np
+import pytest
+from PIL import Image
+
+from vqmm.serving.client import Client, ServiceError
+
+
+@pytest.fixture
+def client(served):
+    with Client("http://vqmm", http=served.http) as client:
+        yield client
+
+
+def test_encode_decode_search(client, served):
+    path = served.files / "test1.png"
+    found = client.encode(path, "image")
+    again = client.encode(path.read_bytes(), "image")
+    codes = served.codec.model.encode(image=served.codec.items["image"][1:2])
+    np.testing.assert_array_equal(found.shared, codes.shared[0])
+    np.testing.assert_array_equal(again.private, codes.private[0])
+    assert found.version == 1 and found.fingerprint == served.service.pair.model.fingerprint
+    picture = Image.open(io.BytesIO(client.decode(found.shared, "image", found.private)))
+    assert picture.size == (16, 16)
+    assert client.decode(found.shared, "audio").startswith(b"RIFF")
+    hits = client.search(path, "image", k=3, find="image")
+    assert [hit.rank for hit in hits] == [1, 2, 3] and hits[0].score >= hits[1].score
+    assert {hit.modality for hit in hits} == {"image"} and hits[0].split == "test"
+
+
+def test_predict(client, served):
+    items = served.codec.items["audio"][:3]
+    found = client.predict("encode_audio", {"audio": items})
+    np.testing.assert_array_equal(found["shared"], served.codec.model.encode(audio=items).shared)
+    assert client.predict("embed_audio", {"audio": items})["output"].shape == (3, 2, 8)
+    files = [(served.files / f"test{n}.wav").read_bytes() for n in range(2)]
+    found = client.predict("encode_audio_bytes", {"audio_bytes": files})
+    assert found["shared"].shape == (2, 2)
+
+
+def test_refusals_are_errors_with_the_reason(client):
+    with pytest.raises(ServiceError, match="422: the picture cannot be|422: the picture is none"):
+        client.encode(b"x", "image")
+    with pytest.raises(ServiceError, match="400: signature_name"):
+        client.predict("encode", {"audio": [0]})
+
+
+def test_it_waits_when_told_to_and_sends_its_token(monkeypatch):
+    asked, slept = [], []
+    monkeypatch.setattr("time.sleep", slept.append)
+
+    def answer(request):
+        asked.append(request.headers["authorization"])
+        if len(asked) < 3:
+            return httpx.Response(429, headers={"Retry-After": "2"}, json={"error": "full"})
+        return httpx.Response(200, content=b"png")
+
+    http = httpx.Client(transport=httpx.MockTransport(answer))
+    assert Client("http://x/", "s3cret", http=http).decode([1], "image") == b"png"
+    assert asked == ["Bearer s3cret"] * 3 and slept == [2.0, 2.0]
+    asked.clear()
+    with pytest.raises(ServiceError, match="429: full"):
+        Client("http://x", "s3cret", retries=1, http=http).decode([1], "image")

@@ -1,0 +1,84 @@
+import asyncio
+import json
+import logging
+
+import httpx
+import pytest
+
+from vqmm.serving.gate import Gate, route_of
+from vqmm.serving.json_log import JsonFormatter
+from vqmm.serving.metrics import Metrics
+from vqmm.serving.settings import Settings
+
+LIMITS = Settings(body_bytes=10, in_flight=2, timeout_s=0.2)
+
+
+async def echo(scope, receive, send):
+    message = await receive()
+    if scope["path"] == "/slow":
+        await asyncio.sleep(30)
+    if scope["path"] == "/broken":
+        raise RuntimeError("secret")
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": message["body"]})
+
+
+def ask(gate, *requests):
+    async def all_at_once():
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(gate), base_url="http://x") as http:
+            return await asyncio.gather(*(http.request(*r[:2], **r[2]) for r in requests))
+
+    return asyncio.run(all_at_once())
+
+
+def test_a_token_is_wanted_everywhere_but_for_health():
+    gate = Gate(echo, LIMITS, Metrics(), "s3cret")
+    headers = [{}, {"Authorization": "Bearer s3cre"}, {"Authorization": "Bearer s3cret"}]
+    said = ask(gate, *(("POST", "/encode", {"headers": h}) for h in headers), ("GET", "/healthz", {}))
+    assert [s.status_code for s in said] == [401, 401, 200, 200]
+    assert said[0].headers["www-authenticate"] == "Bearer" and "s3cret" not in said[0].text
+    assert ask(Gate(echo, LIMITS, Metrics()), ("GET", "/metrics", {}))[0].status_code == 200
+
+
+async def parts():
+    for _ in range(3):
+        yield b"12345"
+
+
+@pytest.mark.parametrize("content", [b"1" * 11, parts()], ids=["stated", "streamed"])
+def test_a_large_body_is_refused_and_a_legal_one_arrives_whole(content):
+    gate = Gate(echo, LIMITS, Metrics())
+    large, good = ask(gate, ("POST", "/encode", {"content": content}), ("POST", "/", {"content": b"1" * 10}))
+    assert large.status_code == 413 and "10 bytes are the most" in large.json()["error"]
+    assert good.content == b"1" * 10
+
+
+def test_too_many_at_once_get_429_and_too_slow_ones_504():
+    metrics = Metrics()
+    gate = Gate(echo, LIMITS, metrics)
+    said = ask(gate, *[("GET", "/slow", {})] * 4, ("GET", "/healthz", {}))
+    assert sorted(s.status_code for s in said) == [200, 429, 429, 504, 504]
+    assert {s.headers["retry-after"] for s in said if s.status_code == 429} == {"1"}
+    assert gate.in_flight == 0
+    count = metrics.registry.get_sample_value("vqmm_requests_total", {"route": "other", "status": "429"})
+    assert count == 2
+
+
+def test_a_failure_is_logged_and_not_told(caplog):
+    logging.getLogger("vqmm.serving").propagate = True
+    with caplog.at_level(logging.INFO, "vqmm.serving"):
+        (said,) = ask(Gate(echo, LIMITS, Metrics()), ("GET", "/broken", {}))
+    assert said.status_code == 500 and "secret" not in said.text
+    lines = [json.loads(JsonFormatter().format(record)) for record in caplog.records]
+    assert "RuntimeError: secret" in lines[0]["traceback"] and lines[0]["level"] == "error"
+    assert lines[1]["event"] == "request" and lines[1]["status"] == 500 and lines[1]["path"] == "/broken"
+
+
+def test_routes_are_few():
+    paths = ["/v1/models/vqmm/versions/12:predict", "/v1/models/x/metadata", "/v1/models/y", "/etc/passwd"]
+    assert [route_of(p) for p in paths] == [
+        "/v1/models:predict",
+        "/v1/models/metadata",
+        "/v1/models",
+        "other",
+    ]

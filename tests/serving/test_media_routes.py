@@ -1,0 +1,139 @@
+import io
+
+import numpy as np
+import pytest
+import soundfile
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from vqmm.data.file_records import file_records
+from vqmm.encoding import encode_records
+from vqmm.retrieval import FaissIndex
+from vqmm.retrieval.model_index import query_values
+
+ENDS = {"audio": "wav", "image": "png"}
+
+
+def encoded(served, path, modality):
+    codec = served.codec
+    return encode_records(
+        codec.model, file_records([path], modality, codec.config.data), codec.config, modality
+    )
+
+
+def send(served, route, data, kind, **params):
+    return served.http.post(route, content=data, headers={"Content-Type": kind}, params=params)
+
+
+@pytest.mark.parametrize("modality", ["audio", "image"])
+def test_codes_and_hits_are_those_of_the_run(served, modality):
+    found, index = [], FaissIndex.open(served.index)
+    other = {"audio": "image", "image": "audio"}[modality]
+    paths = [served.files / f"test{n}.{ENDS[modality]}" for n in range(4)]
+    expected = encoded(served, paths, modality)
+    values = query_values(served.codec.model, expected)
+    for n, path in enumerate(paths):
+        said = send(served, "/encode", path.read_bytes(), f"{modality}/x").json()
+        assert said["shared"] == expected.shared[n].tolist()
+        assert said["private"] == expected.private[n].tolist()
+        found.append(tuple(said["shared"]))
+        for wanted in (None, modality, "any"):
+            params = {"k": 5} if wanted is None else {"k": 5, "modality": wanted}
+            hits = send(served, "/search", path.read_bytes(), f"{modality}/x", **params).json()["hits"]
+            kind = None if wanted == "any" else wanted or other
+            best = index.search(values[n : n + 1], 5, kind)
+            assert [hit["id"] for hit in hits] == [item.id for item in best.items[0]]
+            np.testing.assert_allclose([hit["score"] for hit in hits], best.scores[0], atol=1e-4)
+    assert len(set(found)) > 1  # else any codes would do
+
+
+@pytest.mark.parametrize("modality", ["audio", "image"])
+def test_decode_gives_what_the_model_does(served, modality):
+    codec = served.codec
+    codes = codec.model.encode(**{modality: codec.items[modality][:1]})
+    for private in (codes.private, None):
+        asked = {"modality": modality, "shared": np.array(codes.shared[0]).tolist()}
+        if private is not None:
+            asked["private"] = np.array(private[0]).tolist()
+        said = served.http.post("/decode", json=asked)
+        assert said.status_code == 200, said.text
+        if modality == "image":
+            pixels = np.asarray(Image.open(io.BytesIO(said.content)))[None, :, :, None] / 255
+            expected = codec.model.decode(codes._replace(private=private), "image")
+            np.testing.assert_allclose(pixels, expected, atol=1 / 255)
+        else:
+            samples, rate = soundfile.read(io.BytesIO(said.content))
+            assert rate == 2000 and len(samples) == 1024
+
+
+def wav(seconds, rate=2000):
+    buffer = io.BytesIO()
+    tone = 0.5 * np.sin(np.arange(int(seconds * rate)))
+    soundfile.write(buffer, tone, rate, format="WAV")
+    return buffer.getvalue()
+
+
+def png(side):
+    buffer = io.BytesIO()
+    Image.new("L", (side, side)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    "data, kind, status, told",
+    [
+        (b"RIFF", "audio/wav", 422, "cannot be read as audio (WAV, FLAC, MP3, OGG)"),
+        (b"", "audio/wav", 422, "is empty"),
+        (wav(1)[:900], "audio/wav", 422, "truncated"),
+        (wav(3.5), "audio/wav", 422, "lasts 3.5 s; data.audio.max_seconds=3"),
+        (png(101), "image/png", 422, "10201 pixels, not decoded; data.image.max_pixels=10000"),
+        (b'<svg xmlns="http://www.w3.org/2000/svg"/>', "image/svg+xml", 422, "none of PNG"),
+        (wav(1), "application/octet-stream", 415, "legal: audio/wav"),
+        (bytes(300_001), "image/png", 413, "300000 bytes are the most"),
+    ],
+)
+def test_what_cannot_be_read_is_refused_with_the_reason(served, data, kind, status, told):
+    for route in ("/encode", "/search"):
+        said = send(served, route, data, kind)
+        assert said.status_code == status and told in said.json()["error"], said.text
+        assert "/tmp" not in said.text
+
+
+@pytest.mark.parametrize(
+    "params, told", [({"k": 0}, "k:"), ({"k": 9}, "holds 8 pictures"), ({"modality": "text"}, "modality:")]
+)
+def test_options_of_a_search_are_checked(served, params, told):
+    said = send(served, "/search", wav(0.5), "audio/wav", **params)
+    assert said.status_code == 422 and told in said.json()["error"]
+
+
+@pytest.mark.parametrize(
+    "change, told",
+    [
+        ({"shared": [1]}, "shared: 1 codes; 2 are legal"),
+        ({"shared": [99, 99]}, "codes lie between"),
+        ({"shared": [2**40, 1]}, "shared.0"),
+        ({"modality": "text"}, "modality"),
+        ({"more": 1}, "more"),
+    ],
+)
+def test_codes_to_decode_are_checked(served, change, told):
+    said = served.http.post("/decode", json={"modality": "image", "shared": [0, 1], **change})
+    assert said.status_code == 422 and told in said.json()["error"], said.text
+
+
+GOOD = {"audio": wav(0.2), "image": png(12)}
+
+
+@settings(max_examples=60, deadline=2000, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    modality=st.sampled_from(["audio", "image"]),
+    cuts=st.lists(st.tuples(st.integers(0, 500), st.binary(max_size=4)), max_size=4),
+)
+def test_damaged_files_never_make_the_service_fail(served, modality, cuts):
+    data = bytearray(GOOD[modality])
+    for place, part in cuts:
+        data[place : place + 4] = part
+    said = send(served, "/search", bytes(data), f"{modality}/x")
+    assert said.status_code in (200, 422), said.text
