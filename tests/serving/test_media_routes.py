@@ -15,11 +15,9 @@ from vqmm.retrieval.model_index import query_values
 ENDS = {"audio": "wav", "image": "png"}
 
 
-def encoded(served, path, modality):
-    codec = served.codec
-    return encode_records(
-        codec.model, file_records([path], modality, codec.config.data), codec.config, modality
-    )
+def encoded(served, paths, modality):
+    model, config, _ = served.codec
+    return encode_records(model, file_records(paths, modality, config.data), config, modality)
 
 
 def send(served, route, data, kind, **params):
