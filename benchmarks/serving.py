@@ -96,7 +96,7 @@ async def _measure(url: str, questions: list[Question], seconds: float, version:
         return Answer(status, took, _same(body.get("hits"), expected[number]), body.get("version", 0))
 
     async def client(number: int, until: float) -> list[Answer]:
-        answers = []
+        answers: list[Answer] = []
         while time.perf_counter() < until:
             answers.append(await ask(number + CLIENTS * len(answers)))
         return answers
@@ -105,7 +105,8 @@ async def _measure(url: str, questions: list[Question], seconds: float, version:
     until = time.perf_counter() + length
     calm = [a for p in await asyncio.gather(*(client(n, until) for n in range(CLIENTS))) for a in p]
     rate = len(calm) / length
-    started, tasks = time.perf_counter(), []
+    started = time.perf_counter()
+    tasks: list[asyncio.Task[Answer]] = []
     copied = None
     while (now := time.perf_counter() - started) < seconds:
         while len(tasks) < 2 * rate * now:

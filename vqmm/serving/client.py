@@ -130,10 +130,11 @@ class Client:
         params = {name: value for name, value in (("k", k), ("modality", find)) if value is not None}
         found = self._send("/search", _bytes(file), f"{modality}/*", params).json()
         known = Hit._fields[:-1]
-        return [
-            Hit(*(row[name] for name in known), {n: v for n, v in row.items() if n not in known})
-            for row in found["hits"]
-        ]
+        hits = []
+        for row in found["hits"]:
+            fields: dict[str, Any] = {name: row[name] for name in known}
+            hits.append(Hit(**fields, metadata={n: v for n, v in row.items() if n not in known}))
+        return hits
 
     def decode(self, shared: Any, modality: Modality, private: Any = None) -> bytes:
         """A picture (PNG) or a recording (WAV) of codes.
