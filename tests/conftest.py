@@ -31,6 +31,11 @@ tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
 COUNTS = {"train": 24, "validation": 8, "test": 8}
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that train come first: begun last, one of them would keep a single process busy at the end."""
+    items.sort(key=lambda item: item.path.parent.name not in ("training", "pipelines", "export", "serving"))
+
+
 @pytest.fixture(scope="module", autouse=True)
 def _old_graphs_are_not_searched_again() -> Iterator[None]:
     """Else the collector walks the graphs of all earlier tests again and again: minutes."""

@@ -8,6 +8,7 @@ i32[B] (-1 unknown).
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
@@ -217,9 +218,20 @@ def _none(records: Records) -> Records:
     return Records(**none)
 
 
-def _in_order(data: tf.data.Dataset, make: Any) -> tf.data.Dataset:
+def fixed_order() -> tf.data.Options:
+    """Options of a pipeline whose batches come in order, by as many threads as it says itself.
+
+    Without autotuning: the thread that tunes wakes up so seldom that an iterator which is
+    dropped keeps its process waiting for up to a minute.
+    """
     options = tf.data.Options()
     options.deterministic = True
+    options.autotune.enabled = False
+    return options
+
+
+def _in_order(data: tf.data.Dataset, make: Any) -> tf.data.Dataset:
+    options = fixed_order()
     make = tf.autograph.experimental.do_not_convert(make)  # holds no Python branches on tensors
-    batches = data.map(make, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    batches = data.map(make, num_parallel_calls=os.cpu_count(), deterministic=True)
     return batches.prefetch(PREFETCH).with_options(options)

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from vqmm.data.batches import fixed_order
 from vqmm.networks import FeatureNet
 
 BATCH = 64
@@ -76,7 +77,7 @@ def teach(
         moved = tf.roll(tf.gather(held[0], place), draws.uniform((2,), -shift, shift + 1, tf.int32), (1, 2))
         return moved, tf.gather(held[1], place)
 
-    classifier.fit(batches.map(pick), verbose=0, shuffle=False)
+    classifier.fit(batches.map(pick).with_options(fixed_order()), verbose=0, shuffle=False)
     net.trainable = False
     guessed = in_batches(classifier, test_items).argmax(axis=1)
     return Taught(net, classifier, keras.Model(item, features), float((guessed == test_classes).mean()))

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from vqmm.config import Config, Hiding
-from vqmm.data.batches import WHOLE, Part
+from vqmm.data.batches import WHOLE, Part, fixed_order
 from vqmm.data.pairing import MISSING, Pairing, pairing_of
 from vqmm.data.records import Dataset
 from vqmm.encoding import Encoded, encode_split
@@ -120,8 +120,6 @@ def token_batches(
         names = ("tokens", "hidden", "present", "alone", "label")
         return {name: column[mine] for name, column in zip(names, fixed, strict=True)}
 
-    options = tf.data.Options()
-    options.deterministic = True
     steps = tf.data.Dataset.range(start_step, np.iinfo(np.int64).max)
     batches = steps.map(tf.autograph.experimental.do_not_convert(make), num_parallel_calls=2)
-    return batches.prefetch(PREFETCH).with_options(options)
+    return batches.prefetch(PREFETCH).with_options(fixed_order())
