@@ -8,6 +8,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from vqmm.data.shards import MODALITIES, Modality
+
 Floats = npt.NDArray[np.float32]
 BLOCK = 50_000
 KEPT = 2_000_000
@@ -84,11 +86,11 @@ def latents_of(run: str, data: str) -> Latents:
 
     opened, dataset = open_run(run, coded=True), Dataset.open(data)
 
-    def encoded(split: str, modality: str) -> Encoded:
-        return encode_split(opened.model, dataset, opened.config, split, modality)  # type: ignore[arg-type]
+    def encoded(split: str, modality: Modality) -> Encoded:
+        return encode_split(opened.model, dataset, opened.config, split, modality)
 
     audio, image = encoded("test", "audio"), encoded("test", "image")
-    train = [query_values(opened.model, encoded("train", modality)) for modality in ("audio", "image")]
+    train = [query_values(opened.model, encoded("train", modality)) for modality in MODALITIES]
     return Latents(
         query_values(opened.model, audio),
         query_values(opened.model, image),

@@ -73,6 +73,14 @@ def test_one_bad_request_fails_alone_and_one_that_nobody_waits_for_is_not_run(ba
     assert not any(7 in batch for batch in held.batches)
 
 
+def test_requests_that_cannot_be_joined_are_run_alone(batcher, held):
+    batcher.submit(rows(0))
+    assert held.running.wait(10)
+    wide, narrow = batcher.submit({"x": np.array([[1, 2]])}), batcher.submit(rows(3))
+    held.go.set()
+    assert wide.result(10)["y"].tolist() == [[2, 4]] and narrow.result(10)["y"].tolist() == [6]
+
+
 def test_closing_answers_what_is_queued_and_takes_no_more(held):
     batcher = Batcher(held, Settings(batch=1, wait_ms=60_000))
     futures = [batcher.submit(rows(n)) for n in range(3)]

@@ -58,6 +58,14 @@ def test_devices_are_not_chosen_for_many_processes(monkeypatch):
         make_strategy(Train(strategy="multi_worker", devices=("GPU:0",)))
 
 
+@pytest.mark.parametrize("total, told", [(0, 0), (2, 2), (15, 15), (4, 15), (17, 15), (30, 15)])
+def test_of_several_signals_all_take_one_that_stops(total, told, monkeypatch):
+    cluster = Cluster(None, Task(1, 3))
+    monkeypatch.setattr(cluster, "_summed", lambda numbers: [total, 5, 0])
+    assert cluster.agree(None, 9, False) == Agreed(told, 5, False)  # steps are the chief's
+    assert cluster.agree(2, 9, False).signal == 2
+
+
 def test_one_process_agrees_with_itself():
     cluster = Cluster(tf.distribute.get_strategy(), Task())
     assert cluster.agree(None, 7, False) == Agreed(0, 7, False)

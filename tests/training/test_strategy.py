@@ -85,6 +85,13 @@ def workers(config, data, run: Path) -> list[subprocess.Popen]:
     ]
 
 
+def wait_for_step(step: int, run: Path, chief: subprocess.Popen):
+    until = time.monotonic() + 300
+    while not (run / "checkpoints" / "last" / f"ckpt-{step}.index").exists():
+        assert chief.poll() is None and time.monotonic() < until
+        time.sleep(0.01)
+
+
 def test_two_processes(still, tiny_data, alone, tmp_path):
     run = tmp_path / "run"
     ended = [(p.communicate(timeout=300), p.returncode) for p in workers(still, tiny_data, run)]
@@ -98,10 +105,7 @@ def test_two_processes(still, tiny_data, alone, tmp_path):
 def test_a_worker_that_dies_stops_the_others_and_the_run_goes_on(still, tiny_data, tmp_path):
     run, longer = tmp_path / "run", changed(still, steps=400, validate_every=400, checkpoint_every=20)
     chief, other = workers(longer, tiny_data, run)
-    until = time.monotonic() + 300
-    while not (run / "checkpoints" / "last" / "ckpt-40.index").exists():
-        assert chief.poll() is None and time.monotonic() < until
-        time.sleep(0.01)
+    wait_for_step(40, run, chief)
     other.send_signal(signal.SIGKILL)
     other.communicate(timeout=60)
     _, said = chief.communicate(timeout=300)
@@ -119,10 +123,7 @@ def test_a_worker_that_dies_stops_the_others_and_the_run_goes_on(still, tiny_dat
 def test_a_signal_to_one_worker_stops_all_at_the_same_step(still, tiny_data, tmp_path):
     run, longer = tmp_path / "run", changed(still, steps=5000, validate_every=5000, checkpoint_every=20)
     chief, other = workers(longer, tiny_data, run)
-    until = time.monotonic() + 300
-    while not (run / "checkpoints" / "last" / "ckpt-20.index").exists():
-        assert chief.poll() is None and time.monotonic() < until
-        time.sleep(0.01)
+    wait_for_step(20, run, chief)
     other.send_signal(signal.SIGTERM)
     said = [p.communicate(timeout=300)[1] for p in (chief, other)]
     assert [p.returncode for p in (chief, other)] == [128 + signal.SIGTERM] * 2

@@ -115,10 +115,10 @@ class Batcher:
             return jobs
 
     def _answer(self, jobs: list[_Job]) -> None:
-        joined = {name: np.concatenate([job.inputs[name] for job in jobs]) for name in jobs[0].inputs}
         try:
-            found = self._run(joined)
-        except Exception as error:
+            names = jobs[0].inputs
+            found = self._run({name: np.concatenate([job.inputs[name] for job in jobs]) for name in names})
+        except Exception as error:  # belongs to the request, not to this thread, which must go on
             if len(jobs) == 1:
                 jobs[0].future.set_exception(error)
                 return

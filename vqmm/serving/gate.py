@@ -68,7 +68,7 @@ class Gate:
         except TimeoutError:
             if not status:
                 await refuse(tell, Refused(504, f"no answer within {self.settings.timeout_s:g} s", 1))
-        except Exception:
+        except Exception:  # a fault of ours: logged whole, and told without its inside
             log.exception("failed", extra={"facts": {"path": scope["path"]}})
             if not status:
                 await refuse(tell, Refused(500, "the service failed; its log tells why"))

@@ -156,7 +156,7 @@ class Service:
                 lambda name, rows: self.metrics.batch_rows.labels(name).observe(rows),
             )
             model.warm()
-        except Exception as error:
+        except Exception as error:  # damaged, or fails when warmed: noted, so that it is not tried again
             self.failed[version] = str(error)
             raise UserError(" ".join(str(error).split())) from None
         return model

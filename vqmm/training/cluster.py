@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal as signals
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any, NamedTuple
 
 from vqmm.config import Train
 from vqmm.errors import UserError
+from vqmm.training.stop_signals import SIGNALS
 
 EXAMPLE = '{"cluster": {"worker": ["host0:2222", "host1:2222"]}, "task": {"type": "worker", "index": 0}}'
 
@@ -120,8 +122,9 @@ class Cluster:
         if self.task.count == 1:
             return Agreed(mine[0], steps, ended)
         found, taken, over = (int(x) for x in self._summed(mine))
-        # Two may have got a signal each: any of them will do.
-        return Agreed(signal or min(found, 15), taken, bool(over))
+        # The sum is the signal where one process got it; of several, any will do.
+        other = found if found in (0, *SIGNALS) else signals.SIGTERM
+        return Agreed(signal or int(other), taken, bool(over))
 
     def check_same(self, facts: Mapping[str, int]) -> None:
         """Compares what every process must have alike, as numbers below 2**53.
