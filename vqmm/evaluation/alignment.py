@@ -70,10 +70,6 @@ class Coded(NamedTuple):
     codes: np.ndarray
     values: np.ndarray
 
-    def rows(self, kept: np.ndarray) -> Coded:
-        """The items where `kept`, bool[n]."""
-        return Coded(*(part[kept] for part in self))
-
 
 class _Baseline(NamedTuple):
     """Audio and image by k-means codes, and their table."""
@@ -155,7 +151,7 @@ def retrieval_section(
     """
     keep, groups = _judgeable(wanted)
     sides = [
-        coded(side.encoded, table, start).rows(kept)
+        coded(side.encoded.rows(kept), table, start)
         for side, kept in zip((material.audio, material.image), keep, strict=True)
     ]
     baseline = _kmeans(material, sides, _alphabet(sides, len(table), layout), layout, seed)

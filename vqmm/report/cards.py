@@ -62,7 +62,7 @@ class RebuiltSound(NamedTuple):
     players: dict[str, str]
 
 
-def codes_of(model: Any) -> str:
+def noun_of(model: Any) -> str:
     """What the page calls that which a model makes of an item."""
     return "codes" if isinstance(model, VQVAE) else "latents"
 
@@ -125,7 +125,7 @@ def rebuilt_sounds(
     """Recordings beside what is rebuilt; sound from spectrograms by Griffin-Lim. Arguments as above."""
     mels = {"original": np.asarray(model.log_mel(side.inputs[rows])), "rebuilt": rebuild(model, side, rows)}
     if alone:
-        mels[f"shared {codes_of(model)} alone"] = rebuild(model, side, rows, private=False)
+        mels[f"shared {noun_of(model)} alone"] = rebuild(model, side, rows, private=False)
     rate = config.data.audio.sample_rate
     sounds = {f"{name}, by Griffin-Lim": waveforms(values, config) for name, values in mels.items()}
     found = []

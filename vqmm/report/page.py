@@ -15,7 +15,7 @@ from vqmm.evaluation import Material, Side
 from vqmm.evaluation.alignment import by_item, coded, continuous_scorer, make_scorers, relevance
 from vqmm.metrics import Scorer, item_histograms, top1_confusion
 from vqmm.models import VQVAE
-from vqmm.report.cards import card, codes_of, rebuilt_pictures, rebuilt_sounds
+from vqmm.report.cards import card, noun_of, rebuilt_pictures, rebuilt_sounds
 from vqmm.report.code_plots import agreement_plot, private_codes_plot, shared_codes_plot
 from vqmm.report.confusion_plot import confusion_plot
 from vqmm.report.curves_plot import curves_plot
@@ -49,7 +49,7 @@ def render_report(
         figures=figures,
         config=config,
         settings=yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False),
-        codes=codes_of(model),
+        codes=noun_of(model),
         labels=material.labels,
         retrieval=retrieval_plot(figures["retrieval"]),
         curves=curves_plot(log),
