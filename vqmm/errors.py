@@ -1,9 +1,10 @@
-"""The one exception that means: the user can mend this."""
+"""The exceptions that mean: the user can mend this."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from pathlib import Path
 
 
 class UserError(Exception):
@@ -13,6 +14,20 @@ class UserError(Exception):
     The pipelines print it on one line and exit with status 2; a library user
     catches it as any other exception.
     """
+
+
+class UnreadableFile(UserError):
+    """A file that cannot become a record.
+
+    Attributes:
+        path: the file.
+        reason: what is wrong and how to mend it, without the path.
+    """
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(f"{path}: {reason}")
+        self.path = path
+        self.reason = reason
 
 
 def nearest(word: str, legal: Iterable[str]) -> str:

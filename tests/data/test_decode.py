@@ -14,14 +14,9 @@ import tensorflow as tf
 from PIL import Image
 
 from vqmm.config import AudioSpec, Data, ImageSpec
-from vqmm.data.decode import (
-    UnreadableFile,
-    decode_audio_record,
-    decode_image_record,
-    load_audio,
-    load_image,
-)
+from vqmm.data.decode import decode_audio_record, decode_image_record, load_audio, load_image
 from vqmm.data.workers import encode_file
+from vqmm.errors import UnreadableFile
 
 RATE = 16_000
 SPEC = AudioSpec(sample_rate=RATE)

@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 
 from vqmm.config import ImageSpec
-from vqmm.data.decode import UnreadableFile, load_image
+from vqmm.data.decode import load_image
+from vqmm.errors import UnreadableFile
 
 SPEC = ImageSpec(height=20, width=20, channels=3)
 DRAWING = '<svg xmlns="http://www.w3.org/2000/svg" width="4" height="8"/>'

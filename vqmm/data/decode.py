@@ -22,7 +22,7 @@ from PIL import Image, ImageOps
 from vqmm.config import AudioSpec, ImageSpec
 from vqmm.data.framing import LUMA, frame_picture
 from vqmm.data.trim import trim_silence
-from vqmm.errors import UserError
+from vqmm.errors import UnreadableFile, UserError
 
 AUDIO_FORMATS = "WAV, FLAC, MP3, OGG"
 IMAGE_FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP")
@@ -32,20 +32,6 @@ SHORTEST_SECONDS = 0.01
 UNKNOWN_LENGTH = 0x7FFF_0000  # a WAV that was piped states this many bytes or more
 BLOCK_FRAMES = 65_536
 LARGE_SIDE = 1_024  # larger pictures are reduced first: enough to find and crop content in
-
-
-class UnreadableFile(UserError):
-    """A file that cannot become a record.
-
-    Attributes:
-        path: the file.
-        reason: what is wrong and how to mend it, without the path.
-    """
-
-    def __init__(self, path: Path, reason: str) -> None:
-        super().__init__(f"{path}: {reason}")
-        self.path = path
-        self.reason = reason
 
 
 def load_audio(path: str | Path, spec: AudioSpec) -> npt.NDArray[np.float32]:

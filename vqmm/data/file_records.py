@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from vqmm.config import Data
-from vqmm.data.decode import UnreadableFile
 from vqmm.data.records import Records
 from vqmm.data.shards import NO_LABEL
 from vqmm.data.workers import encode_file
+from vqmm.errors import UnreadableFile
 
 
 def file_records(paths: Sequence[str | Path], modality: str, data: Data) -> Records:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from vqmm.data.decode import UnreadableFile
+from vqmm.errors import UnreadableFile
 
 
 def render_svg(path: Path, side: int) -> Image.Image:

@@ -21,8 +21,8 @@ import soundfile
 from PIL import Image
 
 from vqmm.config import Data
-from vqmm.data.decode import UnreadableFile, load_audio, load_image
-from vqmm.errors import UserError
+from vqmm.data.decode import load_audio, load_image
+from vqmm.errors import UnreadableFile, UserError
 
 CHUNK = 8  # files a worker takes at a time
 AHEAD = 6  # chunks per worker in flight: bounds the memory, hides the writing

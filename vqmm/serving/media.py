@@ -15,8 +15,9 @@ import tensorflow as tf
 from PIL import Image
 
 from vqmm.config import Config
-from vqmm.data.decode import IMAGE_FORMATS, UnreadableFile, load_audio, load_image
+from vqmm.data.decode import IMAGE_FORMATS, load_audio, load_image
 from vqmm.data.windows import cut, loudest_start, window_start
+from vqmm.errors import UnreadableFile
 from vqmm.serving.refused import Refused
 from vqmm.serving.settings import Settings
 
