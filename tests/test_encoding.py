@@ -4,10 +4,13 @@ import soundfile
 import tensorflow as tf
 from PIL import Image
 
+from vqmm.data.batches import evaluation_batches
 from vqmm.data.file_records import file_records
 from vqmm.encoding import Encoded, encode_batches, encode_records, encode_split, tokens_of, vectors_of_codes
 from vqmm.errors import UserError
 from vqmm.models import build_model
+from vqmm.rebuild import rebuild
+from vqmm.tokens import load_tokens, save_tokens
 
 
 @pytest.fixture(scope="module")
@@ -112,3 +115,23 @@ def test_each_code_has_the_latent_it_was_chosen_for():
     np.testing.assert_array_equal(grouped[:, 3], whole[:, 1, 2:])
     np.testing.assert_array_equal(residual[:, 2], whole[:, 1])
     np.testing.assert_array_equal(residual[:, 3], whole[:, 1])
+
+
+def test_residual_private_codes_go_to_a_token_file_and_back(tiny_config, tiny_data, tmp_path):
+    spec = tiny_config.model.quantizer.model_copy(update={"private_residual": 2, "distance": "euclidean"})
+    model_spec = tiny_config.model.model_copy(update={"quantizer": spec})
+    config = tiny_config.model_copy(update={"model": model_spec})
+    model = build_model(config)
+    records = tiny_data.split("test").pictures
+    tokens = tokens_of(model, config, encode_records(model, records, config, "image"), records)
+    rows, columns = tokens.grid
+    assert tokens.private.shape == (8, 2 * rows * columns)
+    save_tokens(tmp_path / "a.npz", tokens)
+    back = load_tokens(tmp_path / "a.npz", tokens.fingerprint)
+    # The levels of a cell lie beside each other: first all even columns, then what is left over.
+    start, stop = model.quantizer.ranges["image"]
+    middle = start + (stop - start) // 2
+    assert (back.private[:, 0::2] < middle).all() and (back.private[:, 1::2] >= middle).all()
+    (batch,) = evaluation_batches(tiny_data, config, "test", "image", 8)
+    direct = np.asarray(model.reconstruct(batch["image"], "image"))
+    np.testing.assert_allclose(np.stack(rebuild(model, config, back)) / 255, direct, atol=0.51 / 255)

@@ -43,7 +43,7 @@ def assert_same(a, b):
 @st.composite
 def token_files(draw):
     n, t = draw(st.integers(0, 5)), draw(st.integers(1, 9))
-    rows, columns = draw(st.integers(1, 4)), draw(st.integers(1, 4))
+    rows, columns, levels = (draw(st.integers(1, 4)) for _ in range(3))
     audio, private = draw(st.booleans()), draw(st.booleans())
     size = draw(st.sampled_from([2, 256, 257, 65536, 65537, 2**31]))
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
@@ -51,7 +51,7 @@ def token_files(draw):
         modality="audio" if audio else "image",
         ids=np.array(draw(st.lists(TEXT, min_size=n, max_size=n)), dtype=object),
         shared=rng.integers(0, size, (n, t)),
-        private=rng.integers(0, size, (n, rows * columns)) if private else None,
+        private=rng.integers(0, size, (n, rows * columns * levels)) if private else None,
         sizes=rng.integers(0, 2**40, (n, 1 if audio else 2)),
         fingerprint=draw(st.text("0123456789abcdef", min_size=16, max_size=16)),
         grid=(rows, columns) if private else None,
@@ -74,6 +74,12 @@ def test_what_is_written_is_read_back(tmp_path_factory, tokens):
 )
 def test_codes_take_the_smallest_type(largest, dtype):
     assert example(shared=np.full((3, 8), largest)).shared.dtype == np.dtype(dtype)
+
+
+@pytest.mark.parametrize("columns", [0, 3, 7])
+def test_private_codes_that_do_not_fill_the_grid_are_refused(columns):
+    with pytest.raises(UserError, match=rf"private has {columns} columns, and its grid \(3, 2\) has 6 cells"):
+        example(private=np.zeros((3, columns), int))
 
 
 def test_sixteen_bytes_hold_eight_shared_codes_of_any_table_up_to_65536():

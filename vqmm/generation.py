@@ -149,8 +149,6 @@ class Studio:
         )
         if source is not None and source.modality == modality:
             sizes = np.repeat(source.sizes, len(ids) // len(source), axis=0)
-        grid = None if codes.private is None else self.model.encoders[modality].grid_shape
-        levels = 1 if grid is None else codes.private.shape[1] // (grid[0] * grid[1])
         return TokenFile(
             modality=modality,
             ids=np.array(ids),
@@ -158,7 +156,7 @@ class Studio:
             private=codes.private,
             sizes=sizes,
             fingerprint=codebook_fingerprint(self.model),
-            grid=grid if levels == 1 else None,
+            grid=None if codes.private is None else self.model.encoders[modality].grid_shape,
             sample_rate=data.audio.sample_rate if audio else None,
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
+import math
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -62,7 +63,8 @@ class TokenFile:
         modality: `"audio"` or `"image"`.
         ids: str[n].
         shared: unsigned[n, T], rows of the joint codebook, in the smallest type that holds them.
-        private: unsigned[n, P], the same, row-major over `grid`; None without private codes.
+        private: unsigned[n, P], the same, row-major over `grid`; residual levels of a cell lie
+            beside each other. None without private codes.
         sizes: i64[n, 1] samples of each recording at `sample_rate` before it was cut or
             padded for the model, or i64[n, 2] height and width of each picture in pixels.
         fingerprint: of the joint codebook, see `fingerprint`.
@@ -108,7 +110,7 @@ class TokenFile:
         n = len(ids)
         shapes: dict[str, tuple[int | None, ...]] = {
             "shared": (n, None),
-            "private": (n, None if self.grid is None else self.grid[0] * self.grid[1]),
+            "private": (n, None),
             "sizes": (n, 1 if self.modality == "audio" else 2),
             "labels": (n,),
         }
@@ -116,6 +118,13 @@ class TokenFile:
             found = getattr(self, name)
             if found is not None and not _fits(found.shape, wanted):
                 raise UserError(f"tokens of {n} items: {name} has shape {found.shape}, expected {wanted}")
+        if self.grid is not None and self.private is not None:
+            cells, found = math.prod(self.grid), self.private.shape[1]
+            if cells < 1 or found < cells or found % cells:
+                raise UserError(
+                    f"tokens of {n} items: private has {found} columns, and its grid {self.grid} has {cells} "
+                    "cells; expected so many, times the levels of a cell"
+                )
 
     def __len__(self) -> int:
         return len(self.ids)
