@@ -114,7 +114,8 @@ def _tokens(args: argparse.Namespace, opened: Run) -> Iterator[TokenFile]:
         sources = [("image", file_records([args.image], "image", config.data))]
     for modality, records in sources:
         if len(records):
-            yield tokens_of(model, config, encode_records(model, records, config, modality), records)
+            encoded = encode_records(model, records, config, modality)
+            yield tokens_of(model, config, encoded, records.lengths)
 
 
 def _first(records: Records, count: int | None) -> Records:

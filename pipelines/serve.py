@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 import signal
-import socket
 from pathlib import Path
 
 from pipelines.cli import run
 from vqmm.errors import UserError
+from vqmm.serving.listen import listen
 from vqmm.serving.settings import Settings
 
 DESCRIPTION = "Serves a SavedModel and an index: TensorFlow Serving's REST interface, and search by files."
@@ -58,7 +58,7 @@ def main(args: argparse.Namespace) -> None:
     """Loads, serves, and stops when it is told to."""
     settings = _settings(args)
     token = _token(args.token_file)
-    listening = _listen(args.host, args.port)
+    listening = listen(args.host, args.port)
     try:
         import uvicorn
 
@@ -109,19 +109,6 @@ def _token(path: Path | None) -> str | None:
     if not token or not token.isascii() or len(token.split()) != 1:
         raise UserError(f"--token-file {path} must hold one word of ASCII, the token")
     return token
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    if not 0 <= port < 65536:
-        raise UserError(f"--port {port}; legal: 0 to 65535")
-    try:
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        listening = socket.socket(family, socket.SOCK_STREAM)
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind((host, port))
-    except OSError as error:
-        raise UserError(f"--host {host} --port {port}: {error.strerror}; choose another, or 0") from None
-    return listening
 
 
 if __name__ == "__main__":

@@ -63,7 +63,7 @@ def main(args: argparse.Namespace) -> None:
     written: list[dict[str, Any]] = []
     for path, modality, records in _sources(args, opened.config, single):
         encoded = encode_records(opened.model, records, opened.config, modality)
-        tokens = tokens_of(opened.model, opened.config, encoded, records)
+        tokens = tokens_of(opened.model, opened.config, encoded, records.lengths)
         save_tokens(path, tokens)
         written.append({"path": str(path), **_facts(tokens)})
     if args.json:

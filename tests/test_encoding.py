@@ -83,7 +83,9 @@ def test_tokens_know_shapes_rates_and_lengths(model, tiny_config, tiny_data, tmp
     soundfile.write(tmp_path / "a.wav", np.sin(np.arange(500)), 1000)  # half a second, half the rate
     Image.fromarray(np.arange(400, dtype=np.uint8).reshape(20, 20)).save(tmp_path / "a.png")
     records = file_records([tmp_path / "a.wav"], "audio", tiny_config.data)
-    tokens = tokens_of(model, tiny_config, encode_records(model, records, tiny_config, "audio"), records)
+    tokens = tokens_of(
+        model, tiny_config, encode_records(model, records, tiny_config, "audio"), records.lengths
+    )
     assert tokens.sizes.tolist() == [[1000]] and tokens.sample_rate == 2000
     step = 2 ** len(tiny_config.model.filters)  # cells of the spectrogram, and pixels, to a private code
     assert tokens.grid == (1024 // 32 // step, 16 // step)  # 32 samples a frame, 16 mels
@@ -91,13 +93,15 @@ def test_tokens_know_shapes_rates_and_lengths(model, tiny_config, tiny_data, tmp
     assert tokens.frame_rate == pytest.approx(2000 / 32 / step)
     assert tokens.labels is None and tokens.shared.dtype == np.uint8
     records = file_records([tmp_path / "a.png"], "image", tiny_config.data)
-    tokens = tokens_of(model, tiny_config, encode_records(model, records, tiny_config, "image"), records)
+    tokens = tokens_of(
+        model, tiny_config, encode_records(model, records, tiny_config, "image"), records.lengths
+    )
     assert tokens.sizes.tolist() == [[16, 16]] and tokens.grid == (16 // step, 16 // step)
     assert tokens.sample_rate is None and tokens.frame_rate is None
     split = tiny_data.split("test").pictures
     encoded = encode_records(model, split, tiny_config, "image")
     np.testing.assert_array_equal(
-        tokens_of(model, tiny_config, encoded, split).labels, [0, 1, 2, 3, 0, 1, 2, 3]
+        tokens_of(model, tiny_config, encoded, split.lengths).labels, [0, 1, 2, 3, 0, 1, 2, 3]
     )
 
 

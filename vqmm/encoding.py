@@ -5,7 +5,7 @@ The one place where `evaluate`, `tokenize`, `index` and `query` run the encoders
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -94,8 +94,29 @@ def encode_records(
     return encode_batches(model, _batches(records, config, modality, size), modality)
 
 
+def traced_encoder(model: Any, modality: Modality) -> Callable[[Any], Any]:
+    """Compiles a model's encoder for batches of any size.
+
+    Returns:
+        A function of f32[B, samples] or f32[B, H, W, C]; gives embeddings f32[B, T, dim], shared
+        codes i32[B, T] and private codes i32[B, P], None for those that the model has not.
+    """
+
+    def traced(items: Any) -> Any:
+        found = model.encode(**{modality: items})
+        codes = found if isinstance(found, Codes) else Codes(None)
+        return model.embed(**{modality: items}), codes.shared, codes.private
+
+    items = tf.TensorSpec((None, *model.input_shapes[modality]), tf.float32)
+    return tf.function(traced, autograph=False).get_concrete_function(items)
+
+
 def encode_batches(
-    model: Any, batches: Iterable[Mapping[str, Any]], modality: Modality, origin: str = "the data"
+    model: Any,
+    batches: Iterable[Mapping[str, Any]],
+    modality: Modality,
+    origin: str = "the data",
+    encode: Callable[[Any], Any] | None = None,
 ) -> Encoded:
     """Encodes batches of one modality.
 
@@ -105,20 +126,12 @@ def encode_batches(
             `label` and `item` where known. The last may be shorter.
         modality: `"audio"` or `"image"`.
         origin: what to call the data when there is nothing in it.
+        encode: of `traced_encoder`, where it is kept for more than one call.
 
     Raises:
         UserError: no batches.
     """
-
-    def traced(items: Any) -> Any:
-        found = model.encode(**{modality: items})
-        codes = found if isinstance(found, Codes) else Codes(None)
-        return model.embed(**{modality: items}), codes.shared, codes.private
-
-    items = tf.TensorSpec((None, *model.input_shapes[modality]), tf.float32)
-    encode = tf.function(traced, autograph=False).get_concrete_function(
-        items
-    )  # one trace for batches of any size
+    encode = encode or traced_encoder(model, modality)
     columns: list[tuple[Any, ...]] = []
     for batch in batches:
         values, codes, own = encode(tf.convert_to_tensor(batch[modality], tf.float32))
@@ -144,14 +157,14 @@ def encode_batches(
     return Encoded(modality, join(ids), join(labels), join(items), join(embedded), *chosen)
 
 
-def tokens_of(model: VQVAE, config: Config, encoded: Encoded, records: Records) -> TokenFile:
+def tokens_of(model: VQVAE, config: Config, encoded: Encoded, lengths: npt.NDArray[Any]) -> TokenFile:
     """The codes as a token file.
 
     Args:
         model: that encoded them.
         config: of the run.
         encoded: the items.
-        records: the same items as stored; gives the lengths of recordings.
+        lengths: i[n], samples of each recording before it is cut or padded; of pictures anything.
     """
     data = config.data
     grid = model.encoders[encoded.modality].grid_shape if encoded.private is not None else None
@@ -163,7 +176,7 @@ def tokens_of(model: VQVAE, config: Config, encoded: Encoded, records: Records) 
         ids=encoded.ids,
         shared=encoded.shared,
         private=encoded.private,
-        sizes=records.lengths[:, None] if audio else np.tile(frame, (len(records), 1)),
+        sizes=lengths[:, None] if audio else np.tile(frame, (len(encoded.ids), 1)),
         fingerprint=codebook_fingerprint(model),
         grid=grid,
         sample_rate=data.audio.sample_rate if audio else None,

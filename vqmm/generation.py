@@ -121,9 +121,8 @@ class Studio:
             UserError: it cannot be read as that modality.
         """
         records = file_records([path], modality, self.config.data)
-        return tokens_of(
-            self.model, self.config, encode_records(self.model, records, self.config, modality), records
-        )
+        encoded = encode_records(self.model, records, self.config, modality)
+        return tokens_of(self.model, self.config, encoded, records.lengths)
 
     def rebuilt(self, tokens: TokenFile) -> list[np.ndarray]:
         """What the tokenizer makes of codes."""

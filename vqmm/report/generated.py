@@ -39,7 +39,7 @@ class Shown(NamedTuple):
 
 def looks(model: Any, media: Sequence[np.ndarray]) -> list[np.ndarray]:
     """Pictures u8[H, W, C] as they are, recordings f32[samples] as spectrograms u8[mels, frames, 3]."""
-    return [one if one.ndim == 3 else coloured(_log_mel(model, one)) for one in media]
+    return [one if one.ndim == 3 else coloured(log_mel_of(model, one)) for one in media]
 
 
 def groups_of(
@@ -63,27 +63,28 @@ def groups_of(
     for start in range(0, min(total, MOST_SHOWN), each):
         rows = [
             [
-                _shown(model, config, media[name][row], "" if place else str(tokens[name].ids[row]))
+                shown(model, config, media[name][row], "" if place else str(tokens[name].ids[row]))
                 for place, name in enumerate(media)
             ]
             for row in range(start, min(start + each, start + MOST_SHOWN))
         ]
-        given = [_shown(model, config, sources[start // each], "given, rebuilt")] if len(sources) else []
+        given = [shown(model, config, sources[start // each], "given, rebuilt")] if len(sources) else []
         groups.append({"title": "Drawn from it" if given else "Drawn", "sources": given, "rows": rows})
     return groups
 
 
-def _log_mel(model: Any, sound: np.ndarray) -> np.ndarray:
+def log_mel_of(model: Any, sound: np.ndarray) -> np.ndarray:
     """f32[frames, mels, 1] of what is heard."""
     (length,) = model.input_shapes["audio"]
     padded = np.pad(sound[:length], (0, max(length - len(sound), 0)))
     return np.asarray(model.log_mel(padded[None]))[0]
 
 
-def _shown(model: Any, config: Config, media: np.ndarray, name: str) -> Shown:
+def shown(model: Any, config: Config, media: np.ndarray, name: str) -> Shown:
+    """A picture u8[H, W, C] or a recording f32[samples] as a page shows it."""
     if media.ndim == 3:
         return Shown(name, picture_uri(media.astype("float32") / 255))
-    picture = spectrogram_uri(_log_mel(model, media))
+    picture = spectrogram_uri(log_mel_of(model, media))
     return Shown(name, picture, sound_uri(media, config.data.audio.sample_rate), True)
 
 

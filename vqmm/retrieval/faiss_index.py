@@ -56,10 +56,8 @@ class FaissIndex:
         self._scan = CodeScan(codebook, slots)
         self.codebook, self.slots, self.dim = self._scan.codebook, self._scan.slots, self._scan.dim
         self.bits = self._scan.bits
-        self.fingerprint = fingerprint
-        self.first = int(first)
-        self.generation = 0
-        self.lists = self.probes = 0
+        self.fingerprint, self.first = fingerprint, int(first)
+        self.generation = self.lists = self.probes = 0
         self._packed: Packed = np.empty((0, self._scan.bytes_per_item), np.uint8)
         self._items = ItemTable()
         self._vectors = VectorStore(self.slots, self.dim) if vectors else None
@@ -140,8 +138,7 @@ class FaissIndex:
         """
         if lists < 0 or (probes is not None and probes < 1):
             raise UserError(f"lists={lists}, probes={probes}; 0 lists or more, 1 probe or more")
-        self.lists = lists
-        self._inverted = None
+        self.lists, self._inverted = lists, None
         if lists and len(self._packed):
             self._inverted = InvertedLists.build(self._scan, self._packed, lists)
         self.probes = probes or -(-lists // PROBES)
@@ -178,6 +175,11 @@ class FaissIndex:
     def codes(self) -> npt.NDArray[np.int32]:
         """The codes of every position, i32[n, slots], rows of the joint codebook; removed ones as well."""
         return self.first + self._scan.unpack(self._packed)
+
+    def usage(self) -> npt.NDArray[np.int64]:
+        """How many slots of items have each code of the shared range, i64[K]."""
+        packed = self._search().select(None, None).packed
+        return np.bincount(self._scan.unpack(packed).ravel(), minlength=len(self.codebook))
 
     def compact(self) -> None:
         """Drops what was removed; positions change. `save` does so when much was removed."""
@@ -264,8 +266,7 @@ class FaissIndex:
         if "lists.faiss" in files:
             parts = files["lists.faiss"][0], files["members.bin"][0]
             index._inverted = index._saved_lists = InvertedLists.read(*parts)
-        index.lists, index.probes = facts["lists"], facts["probes"]
-        index.generation = facts["generation"]
+        index.lists, index.probes, index.generation = facts["lists"], facts["probes"], facts["generation"]
         index._saved, index._parts = facts["rows"], len(facts["files"]["items.parquet"])
         rows = [len(index._packed), len(index._items)]
         rows += [] if index._vectors is None else [len(index._vectors)]

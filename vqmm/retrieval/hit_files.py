@@ -6,11 +6,42 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vqmm.atomic import write_atomic
-from vqmm.data.records import Dataset
+from vqmm.data.records import Dataset, Records
 from vqmm.errors import UserError
 from vqmm.retrieval.protocol import Item
 
 SUFFIXES = {"audio": ".flac", "image": ".png"}
+
+
+class StoredItems:
+    """What prepared data holds of the items of an index: the files that hits stand for.
+
+    Args:
+        dataset: the data that was indexed.
+    """
+
+    def __init__(self, dataset: Dataset) -> None:
+        self.dataset = dataset
+        self._rows: dict[tuple[str, str], tuple[Records, dict[str, int]]] = {}
+
+    def data(self, item: Item) -> bytes:
+        """The stored form of an item, FLAC or PNG.
+
+        Raises:
+            UserError: this data does not hold it.
+        """
+        place = item.split, item.modality
+        if place not in self._rows:
+            split = self.dataset.split(item.split)
+            records = split.recordings if item.modality == "audio" else split.pictures
+            self._rows[place] = records, {str(id): row for row, id in enumerate(records.ids)}
+        records, rows = self._rows[place]
+        if item.id not in rows:
+            raise UserError(
+                f"{self.dataset.folder} has no {item.modality} {item.id!r} in split {item.split!r}; "
+                "give the --data that was indexed"
+            )
+        return records.data[rows[item.id]]
 
 
 def save_hits(dataset: Dataset, items: Sequence[Item], folder: str | Path) -> list[Path]:
@@ -29,24 +60,11 @@ def save_hits(dataset: Dataset, items: Sequence[Item], folder: str | Path) -> li
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    held = {name: dataset.split(name) for name in sorted({item.split for item in items})}
-    rows = {
-        (name, modality): {id: row for row, id in enumerate(records.ids)}
-        for name, split in held.items()
-        for modality, records in zip(("audio", "image"), split, strict=True)
-    }
+    stored = StoredItems(dataset)
     paths = []
     for rank, item in enumerate(items, start=1):
-        row = rows[item.split, item.modality].get(item.id)
-        if row is None:
-            raise UserError(
-                f"{dataset.folder} has no {item.modality} {item.id!r} in split {item.split!r}; "
-                "give the --data that was indexed"
-            )
-        split = held[item.split]
-        records = split.recordings if item.modality == "audio" else split.pictures
         path = folder / f"{rank:03d}-{safe_name(item.id)}{SUFFIXES[item.modality]}"
-        write_atomic(path, records.data[row])
+        write_atomic(path, stored.data(item))
         paths.append(path)
     return paths
 

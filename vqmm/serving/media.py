@@ -6,7 +6,7 @@ import io
 import tempfile
 import threading
 import warnings
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +22,18 @@ from vqmm.serving.refused import Refused
 from vqmm.serving.settings import Settings
 
 _pictures = threading.Lock()  # Pillow's warnings are silenced for the whole process while it reads
+
+
+class Medium(NamedTuple):
+    """A file as an item of a model.
+
+    Attributes:
+        values: f32[1, samples] or f32[1, height, width, channels].
+        length: samples of a recording before it is cut or padded for the model; 0 for a picture.
+    """
+
+    values: npt.NDArray[np.float32]
+    length: int
 
 
 class MediaReader:
@@ -47,14 +59,15 @@ class MediaReader:
         self._windowed = tf.function(windowed, input_signature=[tf.TensorSpec((None,), tf.int16)])
 
     def read(self, data: bytes, modality: str) -> npt.NDArray[np.float32]:
+        """The values that `open` gives."""
+        return self.open(data, modality).values
+
+    def open(self, data: bytes, modality: str) -> Medium:
         """Reads a file.
 
         Args:
             data: WAV, FLAC, MP3, OGG; or PNG, JPEG, GIF, BMP, WebP.
             modality: `"audio"` or `"image"`.
-
-        Returns:
-            f32[1, samples] or f32[1, height, width, channels].
 
         Raises:
             Refused: 422, it cannot be read or is over a limit; with the reason.
@@ -71,13 +84,14 @@ class MediaReader:
                 what = "recording" if modality == "audio" else "picture"
                 raise Refused(422, f"the {what} {error.reason}") from None
 
-    def _load(self, path: str, modality: str) -> npt.NDArray[np.float32]:
+    def _load(self, path: str, modality: str) -> Medium:
         if modality == "image":
             with _pictures:
-                return load_image(path, self.image)[None].astype(np.float32) / np.float32(255.0)
+                picture = load_image(path, self.image)
+            return Medium(picture[None].astype(np.float32) / np.float32(255.0), 0)
         audio = load_audio(path, self.audio)
         samples = np.clip(np.round(audio * 32768.0), -32768, 32767).astype(np.int16)  # as records hold it
-        return np.asarray(self._windowed(samples))[None]
+        return Medium(np.asarray(self._windowed(samples))[None], len(samples))
 
 
 def check_pixels(files: npt.NDArray[Any], most: int) -> None:

@@ -1,0 +1,29 @@
+"""The address of a service, taken before anything is loaded."""
+
+from __future__ import annotations
+
+import socket
+
+from vqmm.errors import UserError
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Takes an address; connections are accepted once `listen` of the socket is called.
+
+    Args:
+        host: name or number of an address of this machine.
+        port: 0 takes any that is free.
+
+    Raises:
+        UserError: no such port or host, or it is in use.
+    """
+    if not 0 <= port < 65536:
+        raise UserError(f"--port {port}; legal: 0 to 65535")
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        listening = socket.socket(family, socket.SOCK_STREAM)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((host, port))
+    except OSError as error:
+        raise UserError(f"--host {host} --port {port}: {error.strerror}; choose another, or 0") from None
+    return listening
