@@ -12,7 +12,7 @@ SET ?=
 TUXPAINT ?= $(wildcard data/tuxpaint/source/stamps)
 JOBS ?= 2
 
-.PHONY: help install demo test soak lint bench bench-export bench-quantizers bench-retrieval bench-training seeds ablations compare prior pins clean
+.PHONY: help install demo test soak lint bench bench-export bench-quantizers bench-retrieval bench-training seeds ablations compare prior app pins clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/'
@@ -80,6 +80,10 @@ bench-training: $(STAMP) $(PEERS)  ## training steps beside the same networks in
 
 bench-retrieval: $(STAMP)  ## the codebook as an index beside FAISS's own centroids, a million items
 	$(BIN)/python -m benchmarks.retrieval --run $(RUN) --data $(DATA) --json runs/retrieval.json
+
+app: $(STAMP)  ## the page to try the demo's model by hand, at http://127.0.0.1:7860
+	$(BIN)/uv pip install --quiet --python $(BIN)/python -e ".[app]"
+	$(BIN)/python -m pipelines.app --run $(RUN) --index $(RUN)/index --data $(DATA) $(if $(wildcard runs/digits-prior/model.keras),--prior runs/digits-prior)
 
 pins:  ## resolve requirements.txt anew from pyproject.toml
 	$(BIN)/uv pip compile --quiet pyproject.toml --extra test --extra svg --extra tfds --extra export --extra serve --python-version 3.11 -o requirements.txt

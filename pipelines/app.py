@@ -49,11 +49,10 @@ def main(args: argparse.Namespace) -> None:
     """Loads, serves, and stops when it is told to."""
     if args.seconds <= 0 or args.pixels < 4:
         raise UserError(f"--seconds {args.seconds:g}, --pixels {args.pixels}: more than 0, and 4 or more")
-    listening = listen(args.host, args.port)
-    # Loaded late, so that a wrong command line is told at once.
+    # Loaded late here and below, so that a wrong command line is told at once.
     from vqmm.app.server import private_gradio, serve_page
 
-    with private_gradio():
+    with listen(args.host, args.port) as listening, private_gradio():
         try:
             from vqmm.app.page import build_page
         except ImportError as error:

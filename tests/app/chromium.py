@@ -67,7 +67,7 @@ class Browser:
         for domain in ("Page", "Runtime", "Network", "DOM", "Log"):
             self.call(f"{domain}.enable")
 
-    def call(self, method: str, timeout: float = 30, **params: Any) -> dict[str, Any]:
+    def call(self, method: str, timeout: float = 120, **params: Any) -> dict[str, Any]:
         """Sends a command and waits for its answer."""
         number = next(self._numbers)
         message = {"id": number, "method": method, "params": params}
@@ -87,7 +87,7 @@ class Browser:
         assert "exceptionDetails" not in found, (code, found["exceptionDetails"])
         return found["result"].get("value")
 
-    def until(self, code: str, timeout: float = 30) -> Any:
+    def until(self, code: str, timeout: float = 120) -> Any:
         """Waits until an expression is truthy, and gives it."""
         end = time.monotonic() + timeout
         while not (value := self.js(code)):

@@ -8,8 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import gradio as gr
-
 from vqmm.app.drawing import composed, ink_for
 from vqmm.app.explorer import Explorer, Found, Query
 from vqmm.app.parts import codes_html, hits_html, rebuilt_html
@@ -34,20 +32,23 @@ class Answer(NamedTuple):
     facts: dict[str, Any]
 
 
-def told(answer: Callable[..., Any]) -> Callable[..., Any]:
-    """Makes mistakes of users messages on the page; anything else is logged and told without its details."""
+def told(answer: Callable[..., Any], refusal: Callable[[str], Exception]) -> Callable[..., Any]:
+    """Makes mistakes of users messages; anything else is logged, and told without its details.
+
+    Args:
+        answer: that may raise.
+        refusal: makes what is raised in place of it, of a text for the user.
+    """
 
     @functools.wraps(answer)
     def wrapped(*args: Any, **kwargs: Any) -> Any:
         try:
             return answer(*args, **kwargs)
         except UserError as error:
-            raise gr.Error(str(error), print_exception=False) from None
-        except gr.Error:
-            raise
+            raise refusal(str(error)) from None
         except Exception as error:
             log.exception("%s failed", answer.__name__)
-            raise gr.Error(f"this failed ({type(error).__name__}); the log tells more") from None
+            raise refusal(f"this failed ({type(error).__name__}); the log of the page tells more") from None
 
     return wrapped
 
@@ -62,32 +63,26 @@ class Answers:
     def __init__(self, explorer: Explorer) -> None:
         self.explorer = explorer
 
-    @told
     def sound_to_picture(self, sound: str | None, k: float) -> Answer:
         """Pictures that fit a recording."""
         return self._answer(self._heard(sound), int(k))
 
-    @told
     def picture_to_sound(self, picture: str | None, k: float) -> Answer:
         """Recordings that fit a picture."""
         return self._answer(self._seen(picture), int(k))
 
-    @told
     def drawing_to_sound(self, layers: list[bytes] | None, k: float) -> Answer:
         """Recordings that fit a drawing."""
         return self._answer(self._drawn(layers), int(k))
 
-    @told
     def sound_and_back(self, sound: str | None) -> str:
         """A recording through its codes."""
         return self._rebuilt(self._heard(sound))
 
-    @told
     def picture_and_back(self, picture: str | None) -> str:
         """A picture through its codes."""
         return self._rebuilt(self._seen(picture))
 
-    @told
     def drawing_and_back(self, layers: list[bytes] | None) -> str:
         """A drawing through its codes."""
         return self._rebuilt(self._drawn(layers))

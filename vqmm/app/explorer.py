@@ -99,7 +99,7 @@ class Explorer:
             dataset.check(run.config)
         self._reader = MediaReader(run.config, self.settings)
         self._stored = None if dataset is None else StoredItems(dataset)
-        self._encoders = {name: traced_encoder(run.model, name) for name in OTHER.values()}
+        self._encoders: dict[str, Any] = {}  # each is traced when it is first used
         self._codes = index.codes()
         self.map = code_map(index.codebook, index.usage())
 
@@ -123,6 +123,8 @@ class Explorer:
             values, length = self._reader.open(data, modality)
         except Refused as error:
             raise UserError(error.reason) from None
+        if modality not in self._encoders:
+            self._encoders[modality] = traced_encoder(self.model, modality)
         batch = {modality: values, "id": [name]}
         encoded = encode_batches(self.model, [batch], modality, encode=self._encoders[modality])
         tokens = tokens_of(self.model, self.config, encoded, np.array([length]))

@@ -6,8 +6,8 @@ from typing import Any
 
 import gradio as gr
 
-from vqmm.app.answers import Answers, told
-from vqmm.app.inputs import picture, progress_of, recorder
+from vqmm.app.answers import Answers
+from vqmm.app.inputs import MODEL, asking, picture, progress_of, recorder
 from vqmm.app.parts import drawn_html
 from vqmm.data.shards import Modality
 from vqmm.errors import UserError
@@ -29,7 +29,6 @@ class Generating:
         self.answers, self.studio = answers, studio
         self.labels = list(studio.generator.prior.labels)
 
-    @told
     def picture_of_sound(
         self,
         sound: str | None,
@@ -40,7 +39,6 @@ class Generating:
         """Pictures of what a recording says."""
         return self._across("audio", sound, "image", count, seed, progress)
 
-    @told
     def sound_of_picture(
         self,
         file: str | None,
@@ -51,7 +49,6 @@ class Generating:
         """Sounds of what a picture shows."""
         return self._across("image", file, "audio", count, seed, progress)
 
-    @told
     def pairs(
         self,
         label: str,
@@ -92,7 +89,7 @@ def generating_tab(generating: Generating) -> None:
     with gr.Row():
         with gr.Column(scale=2, min_width=300):
             count = gr.Slider(1, MOST, 8, step=1, label="Items", render=False)
-            seed = gr.Number(0, precision=0, minimum=0, label="Seed", render=False)
+            seed = gr.Number(0, precision=0, label="Seed", render=False)
             asked: list[Any] = [count, seed]
             with gr.Tab("From a sound"):
                 sound = recorder()
@@ -107,6 +104,18 @@ def generating_tab(generating: Generating) -> None:
             seed.render()
         with gr.Column(scale=5, min_width=480):
             shown = gr.HTML(elem_classes="vq-answer")
-    ask_picture.click(generating.picture_of_sound, [sound, *asked], shown, api_name="picture_of_sound")
-    ask_sound.click(generating.sound_of_picture, [file, *asked], shown, api_name="sound_of_picture")
-    ask_pairs.click(generating.pairs, [label, *asked], shown, api_name="pairs")
+    ask_picture.click(
+        asking(generating.picture_of_sound),
+        [sound, *asked],
+        shown,
+        api_name="picture_of_sound",
+        concurrency_id=MODEL,
+    )
+    ask_sound.click(
+        asking(generating.sound_of_picture),
+        [file, *asked],
+        shown,
+        api_name="sound_of_picture",
+        concurrency_id=MODEL,
+    )
+    ask_pairs.click(asking(generating.pairs), [label, *asked], shown, api_name="pairs", concurrency_id=MODEL)

@@ -13,8 +13,10 @@ from typing import Any
 import gradio as gr
 from PIL import Image
 
+from vqmm.app.answers import told
 from vqmm.app.drawing import Ink
 
+MODEL = "model"  # what has this as its concurrency_id waits for the others: the model takes all cores
 SIDE = 320  # pixels of the canvas, each way
 BRUSH = 26
 
@@ -29,7 +31,7 @@ def recorder() -> gr.Audio:
 def picture() -> gr.Image:
     """A picture from a file, the clipboard or a camera; hands over the path of its file."""
     image = gr.Image(sources=["upload", "clipboard", "webcam"], label="Upload", height=SIDE + 90)
-    image.preprocess = lambda payload: None if payload is None else payload.path  # type: ignore[method-assign]
+    image.preprocess = lambda payload: None if payload is None else payload.path
     return image
 
 
@@ -60,9 +62,14 @@ def sketchpad(ink: Ink) -> gr.ImageEditor:
             return [] if held is None else [layer for layer in held.layers if layer]
         return [Path(layer.path).read_bytes() for layer in payload.layers]
 
-    pad.preprocess = layers  # type: ignore[assignment, method-assign]
+    pad.preprocess = layers
     pad.clear(lambda: empty, None, pad, api_visibility="private", show_progress="hidden")
     return pad
+
+
+def asking(answer: Callable[..., Any]) -> Callable[..., Any]:
+    """An answer whose refusals are messages on the page."""
+    return told(answer, lambda text: gr.Error(text, print_exception=False))
 
 
 def progress_of(progress: gr.Progress) -> Callable[[float], None]:

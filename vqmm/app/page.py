@@ -11,11 +11,12 @@ from vqmm.app.answers import Answers
 from vqmm.app.drawing import ink_for
 from vqmm.app.explorer import Explorer
 from vqmm.app.generating import Generating, generating_tab
-from vqmm.app.inputs import picture, recorder, sketchpad
+from vqmm.app.inputs import MODEL, asking, picture, recorder, sketchpad
 from vqmm.app.parts import map_html
 from vqmm.generation import Studio
 
 DEFAULT_HITS, MOST_HITS = 12, 48
+WAITING = 32  # questions in the queue; more are refused
 KEPT_S = 600  # seconds that uploads are kept
 
 
@@ -39,8 +40,7 @@ def build_page(explorer: Explorer, studio: Studio | None = None) -> gr.Blocks:
         if studio is not None:
             with gr.Tab("Generate"):
                 generating_tab(Generating(answers, studio))
-    # One answer at a time: the model takes all cores for each.
-    page.queue(default_concurrency_limit=1, max_size=32)
+    page.queue(default_concurrency_limit=1, max_size=WAITING)
     return page
 
 
@@ -66,10 +66,11 @@ def _sound_tab(answers: Answers) -> None:
     events = [ask.click, sound.stop_recording, sound.upload]
     gr.on(
         events,
-        answers.sound_to_picture,
+        asking(answers.sound_to_picture),
         [sound, k],
         outputs,
         api_name="sound_to_picture",
+        concurrency_id=MODEL,
         show_progress_on=outputs[0],
     )
 
@@ -88,18 +89,20 @@ def _picture_tab(answers: Answers) -> None:
         with gr.Column(scale=5, min_width=480):
             outputs = _outputs(answers, "The sounds that fit a drawing or a picture best come here.")
     ask_drawing.click(
-        answers.drawing_to_sound,
+        asking(answers.drawing_to_sound),
         [drawing, k],
         outputs,
         api_name="drawing_to_sound",
+        concurrency_id=MODEL,
         show_progress_on=outputs[0],
     )
     gr.on(
         [ask_file.click, file.upload],
-        answers.picture_to_sound,
+        asking(answers.picture_to_sound),
         [file, k],
         outputs,
         api_name="picture_to_sound",
+        concurrency_id=MODEL,
     )
 
 
@@ -117,9 +120,25 @@ def _rebuild_tab(answers: Answers) -> None:
                 ask_file = gr.Button("Rebuild the picture", variant="primary")
         with gr.Column(scale=5, min_width=480):
             shown = _answer_html(_quiet("What the codes hold comes here."))
-    gr.on([ask_sound.click, sound.upload], answers.sound_and_back, sound, shown, api_name="sound_and_back")
-    ask_drawing.click(answers.drawing_and_back, drawing, shown, api_name="drawing_and_back")
-    gr.on([ask_file.click, file.upload], answers.picture_and_back, file, shown, api_name="picture_and_back")
+    gr.on(
+        [ask_sound.click, sound.upload],
+        asking(answers.sound_and_back),
+        sound,
+        shown,
+        api_name="sound_and_back",
+        concurrency_id=MODEL,
+    )
+    ask_drawing.click(
+        asking(answers.drawing_and_back), drawing, shown, api_name="drawing_and_back", concurrency_id=MODEL
+    )
+    gr.on(
+        [ask_file.click, file.upload],
+        asking(answers.picture_and_back),
+        file,
+        shown,
+        api_name="picture_and_back",
+        concurrency_id=MODEL,
+    )
 
 
 def _outputs(answers: Answers, waiting: str) -> list[Any]:
