@@ -10,7 +10,6 @@ import select
 import shutil
 import subprocess
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -87,28 +86,18 @@ class Browser:
         assert "exceptionDetails" not in found, (code, found["exceptionDetails"])
         return found["result"].get("value")
 
-    def until(self, code: str, timeout: float = 120) -> Any:
+    def until(self, code: str, timeout: float = 120, pause: float = 0.05) -> Any:
         """Waits until an expression is truthy, and gives it."""
         end = time.monotonic() + timeout
         while not (value := self.js(code)):
             assert time.monotonic() < end, (code, self.complaints, self.js("document.body.innerText")[-600:])
-            time.sleep(0.05)
+            time.sleep(pause)
         return value
 
-    def click(self, element: str) -> None:
-        """Clicks the middle of what an expression finds, as a mouse does."""
-        self.until(f"!!({element})")
-        at = self.js(
-            f"(e => {{ e.scrollIntoView({{block: 'center'}}); const r = e.getBoundingClientRect();"
-            f" return [r.x + r.width / 2, r.y + r.height / 2]; }})({element})"
-        )
-        for kind in ("mousePressed", "mouseReleased"):
-            self.mouse(kind, *at)
-
-    def mouse(self, kind: str, x: float, y: float) -> None:
-        """A press, a release or a move."""
-        held = {"button": "left", "buttons": 0 if kind == "mouseReleased" else 1, "clickCount": 1}
-        self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, **held)
+    def click(self, element: str, until: str) -> None:
+        """Clicks what an expression finds until another holds: pages are shown before they listen."""
+        again = f"(() => {{ if ({until}) return true; ({element})?.click(); return false; }})()"
+        self.until(again, pause=0.5)
 
     def upload(self, element: str, path: Path) -> None:
         """Puts a file into the file input that an expression finds."""
@@ -124,9 +113,8 @@ class Browser:
     def close(self) -> None:
         """Ends the browser."""
         self._session = None
-        with_grace: Callable[[], Any] = lambda: self.call("Browser.close", timeout=5)  # noqa: E731
         try:
-            with_grace()
+            self.call("Browser.close")
             self._process.wait(10)
         finally:
             self._process.kill()

@@ -23,6 +23,7 @@ from vqmm.retrieval import FaissIndex
 from vqmm.retrieval.model_index import query_values
 
 ROOT = Path(__file__).parents[2]
+INPUT = "document.querySelector('input[type=file]')"
 RESULT = "document.querySelectorAll('.vq-hits .vq-name')"
 
 
@@ -135,13 +136,13 @@ def test_mistakes_are_messages(client, made, tmp_path):
 def test_a_person_uploads_a_sound_and_sees_pictures(page, made, expected, tmp_path):
     path = chromium()
     if path is None:
-        pytest.skip("no Chromium or Chrome on this machine")
+        pytest.skip("no Chromium or Chrome on this machine; by program the page is tested all the same")
     (tmp_path / "bad.wav").write_bytes(b"RIFF nonsense " * 20)
     browser = Browser(path, tmp_path / "profile")
     try:
         browser.call("Page.navigate", url=page.url)
-        browser.click("document.querySelector('button[aria-label=\"Upload file\"]')")
-        browser.upload("document.querySelector('input[type=file]')", made.files / "test2.wav")
+        browser.click("document.querySelector('button[aria-label=\"Upload file\"]')", f"!!{INPUT}")
+        browser.upload(INPUT, made.files / "test2.wav")
         browser.until(f"{RESULT}.length > 0")
         shown = browser.js(f"[...{RESULT}].map(e => e.innerText.split(' ').pop())")
         codes, ids, _ = expected("test2.wav", "audio", 8, "image")
@@ -154,8 +155,9 @@ def test_a_person_uploads_a_sound_and_sees_pictures(page, made, expected, tmp_pa
         browser.screenshot(tmp_path / "page.png")
         with Image.open(tmp_path / "page.png") as picture:
             assert picture.width >= 1000 and len(picture.convert("RGB").getcolors(1 << 24)) > 200
-        browser.click('document.querySelector(\'button[aria-label="Clear"], button[title="Clear"]\')')
-        browser.upload("document.querySelector('input[type=file]')", tmp_path / "bad.wav")
+        clear = 'document.querySelector(\'button[aria-label="Clear"], button[title="Clear"]\')'
+        browser.click(clear, f"!!{INPUT}")
+        browser.upload(INPUT, tmp_path / "bad.wav")
         browser.until("document.body.innerText.includes('cannot be read as audio')")
         hosts = {urlsplit(url).hostname for url in browser.asked if url.startswith(("http", "ws"))}
         assert hosts == {"127.0.0.1"} and not browser.complaints

@@ -48,6 +48,7 @@ def test_removed_items_are_not_found_and_may_come_again(tmp_path):
     kept = np.setdiff1d(np.arange(60), gone)
     index.save(tmp_path)
     for held in (index, FaissIndex.open(tmp_path)):
+        np.testing.assert_array_equal(held.usage(), np.bincount(codes[kept].ravel(), minlength=CODES))
         hits = held.search(QUERY, 54)
         assert not set(gone) & set(hits.positions.ravel().tolist())
         np.testing.assert_allclose(hits.scores, exact(TABLE[codes[kept]], 54), atol=1e-4)

@@ -9,6 +9,7 @@ from vqmm.atomic import write_atomic
 from vqmm.data.records import Dataset, Records
 from vqmm.errors import UserError
 from vqmm.retrieval.protocol import Item
+from vqmm.tokens import MODALITIES
 
 SUFFIXES = {"audio": ".flac", "image": ".png"}
 
@@ -30,12 +31,10 @@ class StoredItems:
         Raises:
             UserError: this data does not hold it.
         """
-        place = item.split, item.modality
-        if place not in self._rows:
-            split = self.dataset.split(item.split)
-            records = split.recordings if item.modality == "audio" else split.pictures
-            self._rows[place] = records, {str(id): row for row, id in enumerate(records.ids)}
-        records, rows = self._rows[place]
+        if (item.split, item.modality) not in self._rows:
+            for modality, records in zip(MODALITIES, self.dataset.split(item.split), strict=True):
+                self._rows[item.split, modality] = records, {id: row for row, id in enumerate(records.ids)}
+        records, rows = self._rows[item.split, item.modality]
         if item.id not in rows:
             raise UserError(
                 f"{self.dataset.folder} has no {item.modality} {item.id!r} in split {item.split!r}; "
