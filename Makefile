@@ -82,11 +82,10 @@ bench-retrieval: $(STAMP)  ## the codebook as an index beside FAISS's own centro
 	$(BIN)/python -m benchmarks.retrieval --run $(RUN) --data $(DATA) --json runs/retrieval.json
 
 app: $(STAMP)  ## the page to try the demo's model by hand, at http://127.0.0.1:7860
-	$(BIN)/uv pip install --quiet --python $(BIN)/python -e ".[app]"
 	$(BIN)/python -m pipelines.app --run $(RUN) --index $(RUN)/index --data $(DATA) $(if $(wildcard runs/digits-prior/model.keras),--prior runs/digits-prior)
 
 pins:  ## resolve requirements.txt anew from pyproject.toml
-	$(BIN)/uv pip compile --quiet pyproject.toml --extra test --extra svg --extra tfds --extra export --extra serve --python-version 3.11 -o requirements.txt
+	$(BIN)/uv pip compile --quiet pyproject.toml --extra test --extra svg --extra tfds --extra export --extra serve --extra app --python-version 3.11 -o requirements.txt
 
 clean:  ## remove what the demo left, not the environment
 	rm -rf data/digits runs/demo
