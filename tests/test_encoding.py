@@ -127,7 +127,7 @@ def test_residual_private_codes_go_to_a_token_file_and_back(tiny_config, tiny_da
     config = tiny_config.model_copy(update={"model": model_spec})
     model = build_model(config)
     records = tiny_data.split("test").pictures
-    tokens = tokens_of(model, config, encode_records(model, records, config, "image"), records)
+    tokens = tokens_of(model, config, encode_records(model, records, config, "image"), records.lengths)
     rows, columns = tokens.grid
     assert tokens.private.shape == (8, 2 * rows * columns)
     save_tokens(tmp_path / "a.npz", tokens)
