@@ -3,8 +3,9 @@
     python -m benchmarks.transfer --run runs/demo --data data/digits [--json FILE]
 
 Each row judges retrieval between one kind of stand-in and the built-in test split's
-other side, by code distance, both ways; the last row is stand-ins against
-stand-ins. The stand-ins are made (people's voice prompts and fonts come from Debian
+other side, both ways: by code distance, by the query's latents against the codes of what is
+searched (as an index is asked), and by latents on both sides; the last row is stand-ins
+against stand-ins. The stand-ins are made (people's voice prompts and fonts come from Debian
 packages, flite from the system); what could not be had is said.
 """
 
@@ -17,6 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.cli import run
+
+SCORES = {"code_distance": "code distance", "asymmetric": "latents to codes", "continuous": "continuous"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -77,7 +80,7 @@ def main(args: argparse.Namespace) -> None:
             scorers = make_scorers(
                 coded(query, table, start), coded(gallery, table, start), table, config.model.layout
             )
-            for name in ("continuous", "code_distance"):
+            for name in SCORES:
                 found = judge_retrieval(scorers[name], query.labels, gallery.labels, 200)
                 row[f"{direction}.{name}"] = found.map.to_json()
         return row
@@ -92,12 +95,12 @@ def main(args: argparse.Namespace) -> None:
     rows.append(judged("all stand-ins", proxy_audio, proxy_image))
 
     page = Table(title="mAP, audio to image / image to audio")
-    for heading in ("what", "recordings x pictures", "code distance", "continuous"):
+    for heading in ("what", "recordings x pictures", *SCORES.values()):
         page.add_column(heading)
     for row in rows:
         cells = [
             " / ".join(f"{row[f'{d}.{name}']['value']:.3f}" for d in ("audio_to_image", "image_to_audio"))
-            for name in ("code_distance", "continuous")
+            for name in SCORES
         ]
         page.add_row(row["what"], row["size"], *cells)
     Console().print(page)
