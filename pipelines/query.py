@@ -24,7 +24,6 @@ EXAMPLES = """\
       --data data/digits --save out/seven
 
 A score is the sum over slots of the cosine between query and item, so it is at most the number of slots."""
-OTHER = {"audio": "image", "image": "audio"}
 KINDS = {"audio": "recordings", "image": "pictures", "any": "items"}
 
 
@@ -76,10 +75,14 @@ def main(args: argparse.Namespace) -> None:
         raise UserError(f"--k {args.k}: 1 is the least")
     if args.rerank < 0 or (args.probes is not None and args.probes < 1):
         raise UserError(f"--rerank {args.rerank}, --probes {args.probes}: 0 and 1 are the least")
-    where = conditions([text for texts in args.where for text in texts])
     path = args.audio or args.image
     if not path.is_file():
         raise UserError(f"{path}: no such file")
+    from vqmm.retrieval.question import OTHER, Question, answer, check_question, parse_where
+
+    asked: Modality = "audio" if args.audio else "image"
+    where = parse_where([text for texts in args.where for text in texts])
+    question = Question(args.modality or OTHER[asked], args.k, where, args.rerank, args.probes)
     from vqmm.training.run_folder import open_run
 
     opened = open_run(args.run, coded=True)
@@ -91,25 +94,10 @@ def main(args: argparse.Namespace) -> None:
     from vqmm.retrieval.model_index import query_values
 
     index = FaissIndex.open(args.index, codebook_fingerprint(opened.model))
-    asked: Modality = "audio" if args.audio else "image"
-    wanted = args.modality or OTHER[asked]
-    found = None if wanted == "any" else wanted
-    if args.probes is not None:
-        if not index.lists:
-            raise UserError(f"--probes {args.probes}: {args.index} has no lists; index --lists N makes some")
-        index.probes = args.probes
-    held = index.count(found, where)
-    such = f"{KINDS[wanted]}{' that meet --where' if where else ''}"
-    if not held:
-        raise UserError(f"{args.index} holds no {such}; index data that has some, or set --modality")
-    k = args.k or min(10, held)
-    if k > held:
-        raise UserError(f"--k {k}: {args.index} holds {held} {such}; ask for {held} or fewer")
-    if args.rerank and not index.holds_vectors:
-        raise UserError(f"--rerank {args.rerank}: {args.index} holds no vectors; index --vectors keeps them")
+    checked = check_question(index, question)
     records = file_records([path], asked, opened.config.data)
     encoded = encode_records(opened.model, records, opened.config, asked)
-    hits = index.search(query_values(opened.model, encoded, args.query), k, found, where, args.rerank)
+    hits = answer(index, query_values(opened.model, encoded, args.query), checked)
     items, scores = hits.items[0], hits.scores[0].tolist()
     saved: list[Path] | None = None
     if args.save is not None:
@@ -120,10 +108,10 @@ def main(args: argparse.Namespace) -> None:
     query = {
         "path": str(path),
         "modality": asked,
-        "searched": wanted,
+        "searched": question.wanted,
         "query": args.query,
         "where": where,
-        "reranked": min(max(k, args.rerank), held) if args.rerank else 0,
+        "reranked": checked.reranked,
         "best_possible": index.slots,
         "codes": encoded.shared[0].tolist(),
     }
@@ -131,21 +119,6 @@ def main(args: argparse.Namespace) -> None:
     for row, place in zip(rows, saved or [], strict=False):
         row["saved"] = str(place)
     _show(query, rows, args.json)
-
-
-def conditions(texts: list[str]) -> dict[str, list[str]]:
-    """Parses `key=value`; the values of one key are kept together.
-
-    Raises:
-        UserError: something without a key or an equals sign.
-    """
-    where: dict[str, list[str]] = {}
-    for text in texts:
-        key, sign, value = text.partition("=")
-        if not key or not sign:
-            raise UserError(f"--where {text!r}: write KEY=VALUE, as label=7")
-        where.setdefault(key, []).append(value)
-    return where
 
 
 def _show(query: dict[str, Any], rows: list[dict[str, Any]], as_json: bool) -> None:

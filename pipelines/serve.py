@@ -27,6 +27,7 @@ HELP = {
     "queue": "rows that may wait for one signature; more get 429",
     "in_flight": "requests at once; more get 429",
     "rows": "rows of one request",
+    "hits": "items that a search may ask for or score anew",
     "body_bytes": "bytes of one request",
     "seconds": "seconds that a recording may last",
     "pixels": "pixels that a picture may have",

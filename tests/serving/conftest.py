@@ -19,7 +19,9 @@ from vqmm.serving.app import create_app
 from vqmm.serving.service import Service
 from vqmm.serving.settings import Settings
 
-SETTINGS = Settings(batch=8, queue=16, rows=16, body_bytes=300_000, seconds=3, pixels=10_000, poll_s=60)
+SETTINGS = Settings(
+    batch=8, queue=16, rows=16, body_bytes=300_000, seconds=3, pixels=10_000, poll_s=60, hits=50
+)
 
 
 class Served(NamedTuple):
@@ -40,8 +42,9 @@ def served(
     codec = codec_of(tiny_config, tiny_data)
     folder = tmp_path_factory.mktemp("served")
     write_saved_model(codec.model, codec.config, folder / "export" / "saved_model")
-    index = index_for(codec.model, codec.config)
+    index = index_for(codec.model, codec.config, vectors=True)
     add_split(index, codec.model, tiny_data, codec.config, "test")
+    index.set_lists(2)
     index.save(folder / "index")
     service = Service(folder / "export", folder / "index", SETTINGS)
     with client_of(create_app(service)) as http:

@@ -28,6 +28,11 @@ def test_encode_decode_search(client, served):
     hits = client.search(path, "image", k=3, find="image")
     assert [hit.rank for hit in hits] == [1, 2, 3] and hits[0].score >= hits[1].score
     assert {hit.modality for hit in hits} == {"image"} and hits[0].split == "test"
+    options = {"query": "codes", "rerank": 8, "probes": 1, "where": {"label": ["1", "3"], "split": "test"}}
+    hits = client.search(path, "image", find="any", **options)
+    assert {hit.label for hit in hits} == {"1", "3"} and len(hits) == 8
+    with pytest.raises(ValueError, match="where 'label' names no value"):
+        client.search(path, "image", where={"label": []})
 
 
 def test_predict(client, served):

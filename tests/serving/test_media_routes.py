@@ -99,14 +99,6 @@ def test_what_cannot_be_read_is_refused_with_the_reason(served, data, kind, stat
 
 
 @pytest.mark.parametrize(
-    "params, told", [({"k": 0}, "k:"), ({"k": 9}, "holds 8 pictures"), ({"modality": "text"}, "modality:")]
-)
-def test_options_of_a_search_are_checked(served, params, told):
-    said = send(served, "/search", wav(0.5), "audio/wav", **params)
-    assert said.status_code == 422 and told in said.json()["error"]
-
-
-@pytest.mark.parametrize(
     "change, told",
     [
         ({"shared": [1]}, "shared: 1 codes; 2 are legal"),

@@ -151,8 +151,14 @@ class FaissIndex:
         modality: str | None = None,
         where: Where | None = None,
         rerank: int = 0,
+        probes: int | None = None,
     ) -> Hits:
-        """Finds the k items with the highest scores; see `Index.search`."""
+        """Finds the k items with the highest scores; see `Index.search`.
+
+        Args:
+            values, k, modality, where, rerank: as there.
+            probes: lists to scan; None: `probes` of the index.
+        """
         values = self._scan.queries(values)
         searcher = self._search()
         chosen = searcher.select(modality, where)
@@ -163,7 +169,7 @@ class FaissIndex:
             raise UserError(f"k={k}: the index holds {held} items{of}; k lies between 1 and that")
         if rerank and not self.holds_vectors:
             raise UserError("re-ranking takes vectors, which this index does not hold; index with vectors")
-        found = searcher.find(values, min(max(k, rerank), held), chosen, self.probes)
+        found = searcher.find(values, min(max(k, rerank), held), chosen, probes or self.probes)
         if rerank:
             found = searcher.rescored(values, found)
         order = np.lexsort((found.rows, -found.scores), axis=1)[:, :k]

@@ -15,9 +15,8 @@ from vqmm.errors import UserError
 from vqmm.models import VQVAE
 from vqmm.retrieval.faiss_index import FaissIndex
 from vqmm.retrieval.protocol import Index
-from vqmm.retrieval.query_expansion import expanded
+from vqmm.retrieval.question import QUERIES, values_of_codes
 
-QUERIES = ("continuous", "codes", "expanded")
 COLUMNS = ("id", "modality", "split", "label", "caption")
 
 
@@ -89,7 +88,7 @@ def query_values(model: VQVAE, encoded: Encoded, query: str = "continuous") -> n
     if query not in QUERIES:
         raise UserError(f"query={query!r}; legal: {', '.join(QUERIES)}")
     codes = encoded.shared - model.quantizer.range_of("shared")[0]
-    return table[codes] if query == "codes" else expanded(codes, table)
+    return values_of_codes(codes, table, query)
 
 
 def _directions(model: VQVAE) -> npt.NDArray[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
 from typing import Any, NamedTuple
 
@@ -37,6 +38,8 @@ class Selection(NamedTuple):
 class Searcher:
     """Searches rows that do not change; an index makes a new one after each change.
 
+    Several threads may use it.
+
     Args:
         scan: of the codebook.
         packed: codes of all rows.
@@ -56,6 +59,7 @@ class Searcher:
         self._scan, self._packed, self._items = scan, packed, items
         self._vectors, self._inverted = vectors, inverted
         self._selections: OrderedDict[Any, Selection] = OrderedDict()
+        self._lock = threading.Lock()
 
     def select(self, modality: str | None, where: Where | None) -> Selection:
         """Rows that meet all conditions; the last few selections are remembered.
@@ -65,21 +69,16 @@ class Searcher:
         """
         conditions = {name: (v,) if isinstance(v, str) else tuple(v) for name, v in (where or {}).items()}
         key = modality, tuple(sorted(conditions.items()))
-        if key not in self._selections:
-            rows = self._items.select(modality, conditions)
-            if len(rows) == len(self._packed):
-                chosen = Selection(None, self._packed, None)
-            else:
-                allowed = np.zeros(len(self._packed), bool)
-                allowed[rows] = True
-                sought = self._inverted is not None and len(rows) > FEW
-                entries = self._inverted.entries_of(allowed) if self._inverted and sought else None
-                chosen = Selection(rows, self._packed[rows], allowed, entries)
+        with self._lock:
+            if key in self._selections:
+                self._selections.move_to_end(key)
+                return self._selections[key]
+        chosen = self._chosen(self._items.select(modality, conditions))
+        with self._lock:
             self._selections[key] = chosen
             while len(self._selections) > REMEMBERED:
                 self._selections.popitem(last=False)
-        self._selections.move_to_end(key)
-        return self._selections[key]
+        return chosen
 
     def find(self, values: npt.NDArray[np.float32], k: int, chosen: Selection, probes: int) -> Found:
         """The k best selected rows for each query, in no particular order among equals.
@@ -116,6 +115,15 @@ class Searcher:
         vectors = self._vectors.take(found.rows.ravel()).reshape(*found.rows.shape, -1)
         flat = values.reshape(len(values), -1)
         return Found(np.einsum("qd,qkd->qk", flat, vectors), found.rows)
+
+    def _chosen(self, rows: npt.NDArray[np.int64]) -> Selection:
+        if len(rows) == len(self._packed):
+            return Selection(None, self._packed, None)
+        allowed = np.zeros(len(self._packed), bool)
+        allowed[rows] = True
+        sought = self._inverted is not None and len(rows) > FEW
+        entries = self._inverted.entries_of(allowed) if self._inverted and sought else None
+        return Selection(rows, self._packed[rows], allowed, entries)
 
     def _scanned(self, values: npt.NDArray[np.float32], k: int, chosen: Selection) -> Found:
         found = self._scan.search(chosen.packed, values, k)

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
+from vqmm.errors import nearest
 from vqmm.serving.gate import Gate
 from vqmm.serving.media_routes import media_routes
 from vqmm.serving.predict_routes import predict_routes
 from vqmm.serving.refused import Refused
+from vqmm.serving.search import SearchOptions
 from vqmm.serving.service import Service
 from vqmm.serving.workers import Workers
 from vqmm.tokens import vqmm_version
@@ -58,8 +61,7 @@ def create_app(service: Service, token: str | None = None) -> FastAPI:
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> Response:
-        said = "; ".join(f"{e['loc'][-1]}: {e['msg']}" for e in error.errors())
-        return JSONResponse({"error": said}, 422)
+        return JSONResponse({"error": "; ".join(map(_said, error.errors()))[:1000]}, 400)
 
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> Response:
@@ -67,3 +69,12 @@ def create_app(service: Service, token: str | None = None) -> FastAPI:
 
     app.add_middleware(Gate, settings=service.settings, metrics=service.metrics, token=token)
     return app
+
+
+def _said(error: Mapping[str, Any]) -> str:
+    """Of a parameter that is not legal: what came, and what is."""
+    name = ".".join(str(part) for part in error["loc"][1:])
+    if error["type"] == "extra_forbidden":
+        legal = list(SearchOptions.model_fields)
+        return f"{name[:80]}: no such option{nearest(name, legal)}; legal: {', '.join(legal)}"
+    return f"{name}={str(error.get('input'))[:80]!r}: {error['msg']}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, NamedTuple, Self
@@ -115,6 +115,10 @@ class Client:
         modality: Modality,
         k: int | None = None,
         find: Literal["audio", "image", "any"] | None = None,
+        query: Literal["continuous", "codes", "expanded"] | None = None,
+        where: Mapping[str, str | Sequence[str]] | None = None,
+        rerank: int | None = None,
+        probes: int | None = None,
     ) -> list[Hit]:
         """Items of the index that fit a recording or a picture, best first.
 
@@ -123,11 +127,18 @@ class Client:
             modality: what it is.
             k: how many; None: 10, or all where there are fewer.
             find: what to find; None: the other modality.
+            query: ask with the latents (None as well), with their codes, or with these and those near them.
+            where: conditions that all hold: column to the value wanted, or to those of which one will do.
+            rerank: score so many first hits anew by continuous vectors, of an index that holds some.
+            probes: lists to scan, of an index that has some.
 
         Raises:
             ServiceError: the service refused.
+            ValueError: a condition without a value.
         """
-        params = {name: value for name, value in (("k", k), ("modality", find)) if value is not None}
+        options = {"k": k, "modality": find, "query": query, "rerank": rerank, "probes": probes}
+        params: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
+        params["where"] = _conditions(where or {})
         found = self._send("/search", _bytes(file), f"{modality}/*", params).json()
         known = Hit._fields[:-1]
         hits = []
@@ -185,7 +196,7 @@ class Client:
         self.close()
 
     def _send(
-        self, path: str, content: bytes, kind: str, params: Mapping[str, str | int] | None = None
+        self, path: str, content: bytes, kind: str, params: Mapping[str, Any] | None = None
     ) -> httpx.Response:
         headers = {**self._headers, "Content-Type": kind}
         for turn in range(self._retries + 1):
@@ -204,6 +215,16 @@ class Client:
 
 def _bytes(file: str | Path | bytes) -> bytes:
     return file if isinstance(file, bytes) else Path(file).read_bytes()
+
+
+def _conditions(where: Mapping[str, str | Sequence[str]]) -> list[str]:
+    sent = []
+    for column, wanted in where.items():
+        values = [wanted] if isinstance(wanted, str) else list(wanted)
+        if not values:
+            raise ValueError(f"where {column!r} names no value, which no item has; leave it out")
+        sent += [f"{column}={value}" for value in values]
+    return sent
 
 
 def _plain(value: Any) -> Any:

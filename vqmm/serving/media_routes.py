@@ -10,12 +10,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from vqmm.serving.media import png_of, wav_of
 from vqmm.serving.model import ServedModel
-from vqmm.serving.refused import Refused
-from vqmm.serving.search import ranked
+from vqmm.serving.refused import REFUSALS, Refused
+from vqmm.serving.search import SearchOptions, checked, ranked, signature_of
 from vqmm.serving.service import Service
 from vqmm.serving.workers import Workers, predicted
+from vqmm.tokens import MODALITIES
 
-OTHER = {"audio": "image", "image": "audio"}
 BINARY = {"schema": {"type": "string", "format": "binary"}}
 FILE = {"requestBody": {"required": True, "content": {"audio/*": BINARY, "image/*": BINARY}}}
 Code = Annotated[int, Field(ge=-1, lt=2**31)]
@@ -44,7 +44,7 @@ CODES = {
 
 def media_routes(service: Service, workers: Workers) -> APIRouter:
     """`/encode`, `/search` and `/decode`."""
-    router = APIRouter()
+    router = APIRouter(responses=REFUSALS)
 
     @router.post("/encode", openapi_extra=FILE, summary="Codes of a recording or a picture")
     async def encode(request: Request) -> dict[str, Any]:
@@ -61,22 +61,23 @@ def media_routes(service: Service, workers: Workers) -> APIRouter:
             }
 
     @router.post("/search", openapi_extra=FILE, summary="Items that fit a recording or a picture, ranked")
-    async def search(
-        request: Request,
-        k: Annotated[int | None, Query(ge=1, lt=2**31, description="items; default 10")] = None,
-        modality: Annotated[
-            Literal["audio", "image", "any"] | None, Query(description="what to find; default: the other one")
-        ] = None,
-    ) -> dict[str, Any]:
+    async def search(request: Request, options: Annotated[SearchOptions, Query()]) -> dict[str, Any]:
         asked, body = modality_of(request), await request.body()
-        wanted = modality or OTHER[asked]
         with service.use() as (model, index):
             if index is None:
                 raise Refused(404, "this service has no index; start it with --index INDEX")
+            question = await workers.call(checked, index, options, asked, service.settings.hits)
             item = await workers.call(model.media.read, body, asked)
-            found = await predicted(model, f"embed_{asked}", {asked: item}, 422)
-            hits = await workers.call(ranked, index, found["embedding"][0], k, wanted)
-            query = {"modality": asked, "searched": wanted, "best_possible": index.slots}
+            found = await predicted(model, signature_of(options, asked), {asked: item}, 422)
+            hits = await workers.call(ranked, index, found, options, question)
+            query = {
+                "modality": asked,
+                "searched": question.question.wanted,
+                "query": options.query,
+                "where": question.question.where,
+                "reranked": question.reranked,
+                "best_possible": index.slots,
+            }
             return {"query": query, "hits": hits, "version": model.version}
 
     @router.post(
@@ -111,7 +112,7 @@ def modality_of(request: Request) -> str:
     """
     kind = request.headers.get("content-type", "")
     first = kind.partition("/")[0].strip().lower()
-    if first not in OTHER:
+    if first not in MODALITIES:
         raise Refused(
             415, f"Content-Type {kind[:80]!r}; legal: audio/wav and the like, image/png and the like"
         )

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request, Response
 
 from vqmm.serving.media import check_pixels
 from vqmm.serving.model import ServedModel
-from vqmm.serving.refused import Refused
+from vqmm.serving.refused import REFUSALS, Refused
 from vqmm.serving.service import Service
 from vqmm.serving.tensors import Call, read_call, write_answer
 from vqmm.serving.workers import Workers, predicted
@@ -35,7 +35,7 @@ BODY = {
 
 def predict_routes(service: Service, workers: Workers) -> APIRouter:
     """Prediction, status and metadata of the model `vqmm`, with and without a version."""
-    router = APIRouter()
+    router = APIRouter(responses=REFUSALS)
 
     def read(body: bytes, model: ServedModel) -> Call:
         call = read_call(body, model.signatures, service.settings.rows)

@@ -2,6 +2,30 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+_ERROR = {
+    "type": "object",
+    "properties": {"error": {"type": "string"}},
+    "required": ["error"],
+}
+_WHY = {
+    400: "an option or a value that is not legal",
+    401: "no or another token",
+    404: "not here",
+    413: "too large",
+    415: "a content type that is neither a recording nor a picture",
+    422: "a file or codes that cannot be read",
+    429: "full; try again after the seconds of Retry-After",
+    503: "stopping",
+    504: "no answer in time",
+}
+REFUSALS: dict[int | str, dict[str, Any]] = {
+    status: {"description": why, "content": {"application/json": {"schema": _ERROR}}}
+    for status, why in _WHY.items()
+}
+"""Answers that are errors, for the OpenAPI."""
+
 
 class Refused(Exception):
     """The answer to a request is an error.

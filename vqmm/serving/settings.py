@@ -14,6 +14,7 @@ class Settings(BaseModel):
         queue: rows that may wait for one signature; what comes then is refused with 429.
         in_flight: requests that are worked on at once; what comes then is refused with 429.
         rows: of one request.
+        hits: items that one search may ask for or score anew.
         body_bytes: of one request.
         seconds: that a recording may last; the model's own limit holds as well.
         pixels: that a picture may have by its header; the model's own limit holds as well.
@@ -29,6 +30,7 @@ class Settings(BaseModel):
     queue: int = Field(default=128, ge=1)
     in_flight: int = Field(default=128, ge=1)
     rows: int = Field(default=128, ge=1)
+    hits: int = Field(default=1000, ge=1)
     body_bytes: int = Field(default=16 * 2**20, ge=1)
     seconds: float = Field(default=60.0, gt=0)
     pixels: int = Field(default=16_000_000, ge=4)
