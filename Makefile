@@ -12,7 +12,7 @@ SET ?=
 TUXPAINT ?= $(wildcard data/tuxpaint/source/stamps)
 JOBS ?= 2
 
-.PHONY: help install demo test soak lint bench bench-export bench-quantizers bench-retrieval bench-training seeds ablations compare prior app pins clean
+.PHONY: help install demo test soak fuzz lint bench bench-export bench-quantizers bench-retrieval bench-training seeds ablations compare prior app pins clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/'
@@ -34,6 +34,9 @@ test: $(STAMP)  ## all tests
 
 soak: $(STAMP)  ## tests that take minutes each: workers that are killed and stopped
 	$(BIN)/python -m pytest -m soak
+
+fuzz: $(STAMP)  ## 12,000 malformed requests to the service: never a failure, never a hang
+	$(BIN)/python -m pytest -m fuzz
 
 lint: $(STAMP)  ## ruff and mypy
 	$(BIN)/ruff check .

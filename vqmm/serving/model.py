@@ -110,7 +110,12 @@ class ServedModel:
         function = self._functions[name]
 
         def run(inputs: Arrays) -> Mapping[str, npt.NDArray[Any]]:
-            found = function(**{key: tf.convert_to_tensor(value) for key, value in inputs.items()})
+            tensors = {key: tf.convert_to_tensor(value) for key, value in inputs.items()}
+            try:
+                found = function(**tensors)
+            except UnicodeDecodeError as error:  # the graph's message quotes bytes of a file
+                said = bytes(error.object).decode("utf-8", "replace")
+                raise tf.errors.InvalidArgumentError(None, None, said) from None
             return {key: value.numpy() for key, value in found.items()}
 
         return run

@@ -1,0 +1,148 @@
+"""Requests that nobody should send: by the OpenAPI and against it, damaged files, bent JSON."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from typing import Any, NamedTuple
+
+import httpx
+import numpy as np
+import requests
+import schemathesis
+import soundfile
+from hypothesis import strategies as st
+from PIL import Image
+from schemathesis import GenerationMode
+
+PREDICT = "/v1/models/vqmm:predict"
+NAMES = [f"{verb}_{modality}" for verb in ("encode", "embed", "decode") for modality in ("audio", "image")]
+NAMES += ["encode_audio_bytes", "encode_image_bytes", "serving_default", ""]
+EDGES = [
+    0,
+    1,
+    -1,
+    127,
+    2**15,
+    2**31 - 1,
+    2**31,
+    2**32 - 1,
+    2**63,
+    10**30,
+    1e39,
+    1e-320,
+    float("nan"),
+    float("inf"),
+]
+
+
+class Sent(NamedTuple):
+    """A request."""
+
+    method: str
+    path: str
+    headers: dict[str, str]
+    content: bytes
+
+    def by(self, http: httpx.Client) -> httpx.Response:
+        return http.request(self.method, self.path, headers=self.headers, content=self.content)
+
+
+def every_kind(openapi: dict[str, Any]) -> st.SearchStrategy[Sent]:
+    """Requests with a body, of all kinds alike."""
+    return st.one_of(against_schema(openapi), damaged_files(), bent_calls())
+
+
+def against_schema(openapi: dict[str, Any]) -> st.SearchStrategy[Sent]:
+    """What schemathesis makes of the interface, mostly what it forbids."""
+    schema = schemathesis.openapi.from_dict(openapi)
+    made = []
+    for found in schema.get_all_operations():
+        operation = found.ok()
+        if operation.method.lower() == "post":
+            made.append(operation.as_strategy(generation_mode=GenerationMode.POSITIVE))
+            if operation.path != "/encode":  # has nothing that schemathesis could negate
+                made.append(operation.as_strategy(generation_mode=GenerationMode.NEGATIVE))
+    return st.one_of(made).map(_prepared)
+
+
+def _prepared(case: Any) -> Sent:
+    asked = case.as_transport_kwargs(base_url="http://vqmm")
+    asked = {
+        name: value for name, value in asked.items() if name in ("method", "url", "params", "json", "data")
+    }
+    sent = requests.Request(**asked, headers={"Content-Type": case.media_type or "text/plain"}).prepare()
+    body = sent.body or b""
+    path = sent.url.removeprefix("http://vqmm")
+    return Sent(sent.method, path, dict(sent.headers), body.encode() if isinstance(body, str) else body)
+
+
+def files() -> dict[str, list[bytes]]:
+    """Legal files of every format that is read."""
+    tone = 0.5 * np.sin(np.arange(600))
+    made: dict[str, list[bytes]] = {"audio": [], "image": []}
+    for kind, subtype in (("WAV", "PCM_16"), ("WAV", "FLOAT"), ("FLAC", None), ("OGG", None), ("MP3", None)):
+        buffer = io.BytesIO()
+        soundfile.write(buffer, tone, 8000, format=kind, subtype=subtype)
+        made["audio"].append(buffer.getvalue())
+    for kind in ("PNG", "JPEG", "GIF", "BMP", "WEBP"):
+        buffer = io.BytesIO()
+        Image.linear_gradient("L").resize((12, 9)).save(buffer, kind)
+        made["image"].append(buffer.getvalue())
+    return made
+
+
+def damaged_files() -> st.SearchStrategy[Sent]:
+    """A file with a few bytes overwritten, cut, or doubled, sometimes as the other modality."""
+    held = files()
+
+    @st.composite
+    def make(draw: Any) -> Sent:
+        modality = draw(st.sampled_from(["audio", "image"]))
+        data = bytearray(draw(st.sampled_from(held[modality])))
+        for _ in range(draw(st.integers(1, 4))):
+            place = draw(st.integers(0, min(len(data), 120)))  # headers are what programs trip over
+            part = draw(
+                st.binary(max_size=4) | st.sampled_from([b"\xff" * 4, b"\0" * 4, b"\x7f\xff\xff\xff"])
+            )
+            data[place : place + len(part)] = part
+        data = data[: draw(st.integers(0, len(data)) | st.just(len(data)))]
+        route = draw(st.sampled_from(["/encode", "/search", "/search?query=codes&where=label%3D1", PREDICT]))
+        if route == PREDICT:
+            coded = {"b64": base64.b64encode(bytes(data)).decode()}
+            body = {"signature_name": f"encode_{modality}_bytes", "instances": [coded]}
+            return Sent("POST", route, {"Content-Type": "application/json"}, json.dumps(body).encode())
+        told = draw(st.sampled_from([modality] * 8 + ["audio", "image"]))
+        return Sent("POST", route, {"Content-Type": f"{told}/x"}, bytes(data))
+
+    return make()
+
+
+def bent_calls() -> st.SearchStrategy[Sent]:
+    """JSON that is nearly a prediction, or nearly codes to decode."""
+    names = st.sampled_from([*NAMES, "shared", "private", "audio", "image", "b64", "instances"])
+    leaves = st.none() | st.booleans() | st.sampled_from(EDGES) | st.integers() | st.floats() | names
+    anything = st.recursive(
+        leaves | st.text(max_size=5),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(names, inner, max_size=3),
+        max_leaves=8,
+    )
+    codes = st.lists(st.sampled_from([0, 1, 2, -1, 7, 19, 20, *EDGES]), min_size=1, max_size=3)
+    inputs = st.fixed_dictionaries({"shared": codes | anything}, optional={"private": codes | anything})
+    calls = st.fixed_dictionaries(
+        {"signature_name": st.sampled_from(NAMES) | leaves},
+        optional={"instances": anything | st.lists(inputs, max_size=3), "inputs": anything | inputs},
+    )
+    decode = st.fixed_dictionaries(
+        {"modality": st.sampled_from(["audio", "image"]) | leaves, "shared": codes | anything},
+        optional={"private": codes | anything, "more": leaves},
+    )
+    text = (calls | decode | anything).map(lambda value: json.dumps(value).encode())
+    torn = st.tuples(text, st.integers(0, 60)).map(lambda pair: pair[0][: pair[1]])
+    bodies = text | torn | st.binary(max_size=60)
+    kinds = st.sampled_from(["application/json", "text/plain", "audio/wav", ""])
+    routes = st.sampled_from([PREDICT, "/decode", "/v1/models/vqmm/versions/1:predict"])
+    return st.builds(
+        lambda path, kind, body: Sent("POST", path, {"Content-Type": kind}, body), routes, kinds, bodies
+    )
