@@ -90,5 +90,7 @@ app: $(STAMP)  ## the page to try the demo's model by hand, at http://127.0.0.1:
 pins:  ## resolve requirements.txt anew from pyproject.toml
 	$(BIN)/uv pip compile --quiet pyproject.toml --extra test --extra svg --extra tfds --extra export --extra serve --extra app --python-version 3.11 -o requirements.txt
 
+	$(BIN)/uv pip compile --quiet pyproject.toml --extra test --extra svg --extra tfds --extra export --extra onnx --extra serve --python-version 3.11 -o requirements.txt
+
 clean:  ## remove what the demo left, not the environment
 	rm -rf data/digits runs/demo

@@ -1,4 +1,4 @@
-"""What an item costs as a Keras model, as a SavedModel and as LiteRT files.
+"""What an item costs as a Keras model, as a SavedModel, as LiteRT files and, where they are, as ONNX files.
 
     make bench-export
     python -m benchmarks.export --run runs/demo --data data/digits [--export DIR] [--quick] [--json FILE]
@@ -51,7 +51,7 @@ def main(args: argparse.Namespace) -> None:
     from pipelines.export import size_of
     from vqmm.atomic import write_atomic
     from vqmm.data.records import Dataset
-    from vqmm.export.runners import litert_runners, saved_model_runners
+    from vqmm.export.runners import litert_runners, onnx_runners, saved_model_runners
     from vqmm.export.samples import sample_items
     from vqmm.training.run_folder import open_run
 
@@ -61,6 +61,8 @@ def main(args: argparse.Namespace) -> None:
     items = sample_items(Dataset.open(args.data), opened.config, "test", max(BATCHES))
     runners = {"saved_model": saved_model_runners(paths["saved_model"])}
     runners |= {f"litert_{p}": litert_runners(paths[f"litert_{p}"], args.threads) for p in PRECISIONS}
+    if "onnx" in paths:
+        runners["onnx"] = onnx_runners(paths["onnx"], args.threads)
     sizes = {"keras": (args.run / "model.keras").stat().st_size}
     sizes |= {name: size_of(path) for name, path in paths.items()}
 
@@ -109,7 +111,8 @@ def _paths(folder: Path) -> dict[str, Path]:
             f"{folder} lacks the SavedModel or LiteRT files; "
             f"python -m pipelines.export --out {folder} makes them"
         )
-    return {"saved_model": max(versions, key=lambda path: int(path.name)), **files}
+    found = {"saved_model": max(versions, key=lambda path: int(path.name)), **files}
+    return {**found, "onnx": folder / "onnx"} if (folder / "onnx").is_dir() else found
 
 
 def _keras_step(model: Any, modality: str, spec: Any) -> Callable[[Any], Any]:

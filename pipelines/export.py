@@ -12,17 +12,19 @@ from pipelines.cli import run
 from vqmm.errors import UserError, nearest
 from vqmm.export.quantize import PRECISIONS
 
-DESCRIPTION = "Exports a model as a SavedModel and as LiteRT files, and tells whether they give its codes."
+DESCRIPTION = "Exports a model as SavedModel, LiteRT or ONNX files, and tells whether they give its codes."
 EXAMPLES = """\
   python -m pipelines.export --run runs/demo --data data/digits --out runs/demo/export --verify
   python -m pipelines.export --run runs/demo --out runs/demo/export --formats saved_model
   python -m pipelines.export --run runs/demo --out phone --formats litert_fp16,litert_dynamic
+  python -m pipelines.export --run runs/demo --data data/digits --out onnx --formats onnx --verify
 
 OUT/saved_model gets a new version (1, 2, ...) that TensorFlow Serving can pick up; OUT/litert a .tflite file
-for each precision, and vqmm.json, which tells what goes in and comes out. litert_int8 finds the ranges of its
-layers on the training split; --verify compares codes on the test split and writes OUT/parity.json."""
+for each precision, OUT/onnx an .onnx file for each signature, both with vqmm.json, which tells what goes in
+and comes out. litert_int8 finds the ranges of its layers on the training split; --verify compares codes on
+the test split and writes OUT/parity.json."""
 
-FORMATS = ("saved_model", "litert", *(f"litert_{precision}" for precision in PRECISIONS))
+FORMATS = ("saved_model", "litert", *(f"litert_{precision}" for precision in PRECISIONS), "onnx")
 CALIBRATION_ITEMS = 128
 
 
@@ -44,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> None:
     """Writes the formats, compares them where asked, and says what is where."""
     formats = _formats(args.formats)
-    precisions = [name.removeprefix("litert_") for name in formats if name != "saved_model"]
+    precisions = [name.removeprefix("litert_") for name in formats if name.startswith("litert_")]
     if args.data is None and (args.verify or "int8" in precisions):
         why = "--verify compares codes on prepared data" if args.verify else "litert_int8 needs prepared data"
         raise UserError(
@@ -75,6 +77,11 @@ def main(args: argparse.Namespace) -> None:
             samples = sample_items(dataset, config, "train", CALIBRATION_ITEMS)
         paths = write_litert(model, config, args.out / "litert", precisions, samples, _tell)
         written.update({f"litert_{precision}": path for precision, path in paths.items()})
+    if "onnx" in formats:
+        from vqmm.export.onnx import write_onnx
+
+        _tell("ONNX")
+        written["onnx"] = write_onnx(model, config, args.out / "onnx")
     found = _parity(model, config, dataset, written, args.out) if args.verify else {}
     if args.json:
         facts = {name: {"path": str(path), "bytes": size_of(path)} for name, path in written.items()}
@@ -84,9 +91,11 @@ def main(args: argparse.Namespace) -> None:
 
 
 def size_of(path: Path) -> int:
-    """Bytes of a file, or of the graph and the weights of a SavedModel."""
+    """Bytes of a file, of the graph and the weights of a SavedModel, or of all .onnx files of a folder."""
     if path.is_file():
         return path.stat().st_size
+    if not (path / "variables").is_dir():
+        return sum(part.stat().st_size for part in path.glob("*.onnx"))
     parts = [path / "saved_model.pb", *(path / "variables").iterdir()]
     return sum(part.stat().st_size for part in parts)
 
@@ -106,7 +115,7 @@ def _formats(text: str) -> list[str]:
 def _parity(model: Any, config: Any, dataset: Any, written: dict[str, Path], out: Path) -> dict[str, Any]:
     from vqmm.atomic import write_atomic
     from vqmm.export.parity import compare, reference
-    from vqmm.export.runners import litert_runners, saved_model_runners
+    from vqmm.export.runners import litert_runners, onnx_runners, saved_model_runners
     from vqmm.export.samples import sample_items
 
     _tell("the run's codes of the test split")
@@ -115,7 +124,8 @@ def _parity(model: Any, config: Any, dataset: Any, written: dict[str, Path], out
     found = {}
     for name, path in written.items():
         _tell(f"parity: {name}")
-        runners = saved_model_runners(path) if name == "saved_model" else litert_runners(path)
+        openers = {"saved_model": saved_model_runners, "onnx": onnx_runners}
+        runners = openers.get(name, litert_runners)(path)
         found[name] = {**compare(model, wanted, runners), "bytes": size_of(path)}
     write_atomic(out / "parity.json", json.dumps(found, indent=2) + "\n")
     return found

@@ -7,6 +7,7 @@ import tensorflow as tf
 from vqmm.config import save_config
 from vqmm.encoding import encode_split
 from vqmm.export.runners import litert_runners
+from vqmm.models import Codes
 from vqmm.training.run_folder import open_run
 
 
@@ -48,6 +49,33 @@ def test_one_format_without_data(verb, tiny_run, tmp_path, monkeypatch):
     assert said.status == 0, said
     assert "litert_fp16" in said.out and "0.02" in said.out and "equal codes" not in said.out
     assert str(tmp_path / "out" / "litert" / "a.tflite") in said.out
+
+
+def test_onnx_is_measured_as_the_others_are(verb, tiny_run, tiny_data, tmp_path, monkeypatch):
+    def write(model, config, folder):
+        folder.mkdir(parents=True)
+        for name in ("a", "b"):
+            (folder / f"{name}.onnx").write_bytes(bytes(6_000))
+        return folder
+
+    def runners(folder):
+        opened, found = open_run(tiny_run), {}
+        for modality in ("audio", "image"):
+            found[f"encode_{modality}"] = lambda inputs: opened.model.encode(**inputs)._asdict()
+            name = {"audio": "log_mel", "image": "image"}[modality]
+            found[f"decode_{modality}"] = lambda codes, modality=modality, name=name: {
+                name: opened.model.decode(Codes(**codes), modality)
+            }
+        return found.get
+
+    monkeypatch.setattr("vqmm.export.onnx.write_onnx", write)
+    monkeypatch.setattr("vqmm.export.runners.onnx_runners", runners)
+    args = ("--out", tmp_path / "out", "--formats", "onnx", "--data", tiny_data.folder, "--verify", "--json")
+    said = verb("export", "--run", tiny_run, *args)
+    assert said.status == 0, said
+    parity = json.loads((tmp_path / "out" / "parity.json").read_text())
+    assert list(parity) == ["onnx"] and parity["onnx"]["bytes"] == 12_000
+    assert parity["onnx"]["agreement"] == 1.0
 
 
 @pytest.mark.parametrize(

@@ -79,11 +79,18 @@ class LogMel(keras.layers.Layer):
         padded = ops.pad(ops.cast(audio, "float32"), [[0, 0], [half, self.n_fft]])
         starts = np.arange(frames, dtype="int32")[:, None] * self.hop_length
         framed = ops.take(padded, starts + np.arange(self.n_fft, dtype="int32"), axis=1)
-        real, imaginary = ops.rfft(framed * self.window)
+        real, imaginary = self.transform(framed * self.window)
         power = ops.square(real) + ops.square(imaginary)
         mel_power = ops.matmul(power, self.bands)
         log_mel = ops.log(ops.maximum(mel_power, self.floor)) / float(np.log(10.0))
         return ops.expand_dims(log_mel, -1)
+
+    def transform(self, framed: Any) -> tuple[Any, Any]:
+        """Real and imaginary parts f32[..., n_fft // 2 + 1] of frames f32[..., n_fft].
+
+        An export to a format without Fourier transforms puts another in its place.
+        """
+        return ops.rfft(framed)
 
     def get_config(self) -> dict[str, Any]:
         config: dict[str, Any] = super().get_config()

@@ -57,5 +57,33 @@ def litert_runners(path: str | Path, threads: int = 1) -> Callable[[str], Runner
     return runner
 
 
+def onnx_runners(folder: str | Path, threads: int = 1) -> Callable[[str], Runner]:
+    """Opens a folder of .onnx files; gives the runner of a signature by its name.
+
+    Raises:
+        UserError: onnxruntime is not installed.
+    """
+    try:
+        import onnxruntime
+    except ImportError:
+        raise UserError(
+            "ONNX files need onnxruntime, which is not installed: pip install 'vqmm[onnx]'"
+        ) from None
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = threads
+
+    def runner(name: str) -> Runner:
+        path = str(Path(folder) / f"{name}.onnx")
+        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        outputs = [part.name for part in session.get_outputs()]
+
+        def run(inputs: Mapping[str, Any]) -> Mapping[str, Any]:
+            return dict(zip(outputs, session.run(outputs, dict(inputs)), strict=True))
+
+        return run
+
+    return runner
+
+
 def _tensors(inputs: Mapping[str, Any]) -> dict[str, Any]:
     return {key: tf.convert_to_tensor(value) for key, value in inputs.items()}

@@ -1,0 +1,94 @@
+"""Models for ONNX Runtime: one file for each signature."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from keras import ops
+
+from vqmm.atomic import write_atomic
+from vqmm.audio import LogMel
+from vqmm.config import Config
+from vqmm.errors import UserError
+from vqmm.export.metadata import describe
+from vqmm.export.quiet import quiet
+from vqmm.export.signatures import tensor_signatures
+from vqmm.models import VQVAE
+
+OPSET = 17
+METADATA = "vqmm.json"
+
+
+def write_onnx(model: VQVAE, config: Config, folder: str | Path) -> Path:
+    """Writes `encode`, `embed` and `decode` of either modality as .onnx files, and what to know of them.
+
+    They take and give what `tensor_signatures` tells, any number of items, in operators of
+    ONNX alone. The spectrogram's Fourier transform is two products of matrices: tf2onnx has
+    none whose parts may be used one by one.
+
+    Args:
+        model: with codes.
+        config: of its run.
+        folder: for `SIGNATURE.onnx` and `vqmm.json`; files of the same name are replaced.
+
+    Returns:
+        The folder.
+
+    Raises:
+        UserError: tf2onnx is not installed, `folder` is a file, the model is of mixed precision,
+            or ONNX has no operator for something in it.
+    """
+    folder = Path(folder)
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"{folder} is a file; an export needs a folder: give another name")
+    if config.train.mixed_precision:
+        raise UserError(
+            "ONNX files are made of float32 models; this run has train.mixed_precision=true: "
+            "export saved_model, or train without it"
+        )
+    try:
+        with quiet():
+            import tf2onnx
+    except ImportError:
+        raise UserError("ONNX files need tf2onnx, which is not installed: pip install 'vqmm[onnx]'") from None
+    folder.mkdir(parents=True, exist_ok=True)
+    with products_for_transforms(model.features["audio"]):
+        signatures = tensor_signatures(model)
+    for name, made in signatures.items():
+        with quiet():
+            graph, _ = tf2onnx.convert.from_function(made.function, list(made.inputs.values()), opset=OPSET)
+        beyond = sorted({node.op_type for node in graph.graph.node if not _known(node)})
+        if beyond:
+            raise UserError(f"ONNX cannot hold {name} of this model: it has no {', '.join(beyond)}")
+        write_atomic(folder / f"{name}.onnx", graph.SerializeToString())
+    facts = {**describe(model, config, signatures), "files": {name: f"{name}.onnx" for name in signatures}}
+    write_atomic(folder / METADATA, json.dumps(facts, indent=2) + "\n")
+    return folder
+
+
+@contextlib.contextmanager
+def products_for_transforms(layer: LogMel) -> Iterator[None]:
+    """What is traced in this block has products of matrices in place of the layer's Fourier transform."""
+    turns = np.outer(np.arange(layer.n_fft), np.arange(layer.n_fft // 2 + 1)) % layer.n_fft
+    angles = turns * (2 * np.pi / layer.n_fft)
+    real, imaginary = np.cos(angles).astype(np.float32), -np.sin(angles).astype(np.float32)
+
+    def transform(framed: Any) -> tuple[Any, Any]:
+        return ops.matmul(framed, real), ops.matmul(framed, imaginary)
+
+    layer.transform = transform  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        del layer.transform
+
+
+def _known(node: Any) -> bool:
+    import onnx
+
+    return bool(onnx.defs.has(node.op_type, node.domain))
