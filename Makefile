@@ -12,7 +12,7 @@ SET ?=
 TUXPAINT ?= $(wildcard data/tuxpaint/source/stamps)
 JOBS ?= 2
 
-.PHONY: help install demo test soak fuzz lint bench bench-export bench-quantizers bench-retrieval bench-training seeds ablations compare prior app pins clean
+.PHONY: help install demo test soak fuzz audit lint bench bench-export bench-quantizers bench-retrieval bench-training seeds ablations compare prior app pins clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/'
@@ -86,6 +86,11 @@ bench-retrieval: $(STAMP)  ## the codebook as an index beside FAISS's own centro
 
 app: $(STAMP)  ## the page to try the demo's model by hand, at http://127.0.0.1:7860
 	$(BIN)/python -m pipelines.app --run $(RUN) --index $(RUN)/index --data $(DATA) $(if $(wildcard runs/digits-prior/model.keras),--prior runs/digits-prior)
+
+# --strict: what the advisory service does not know fails, instead of passing unseen.
+audit: $(STAMP)  ## known vulnerabilities in requirements.txt, by pip-audit; asks PyPI's advisory service
+	test -x .venv-audit/bin/pip-audit || { $(PYTHON) -m venv .venv-audit && .venv-audit/bin/python -m pip install --quiet pip-audit==2.10.1; }
+	.venv-audit/bin/pip-audit --strict --disable-pip --no-deps --requirement requirements.txt
 
 pins:  ## resolve requirements.txt anew from pyproject.toml
 	$(BIN)/uv pip compile --quiet pyproject.toml --extra test --extra svg --extra tfds --extra export --extra serve --extra app --python-version 3.11 -o requirements.txt
