@@ -209,6 +209,7 @@ class Schedule(Section):
 class Train(Section):
     steps: Count = 2000
     batch_size: Count = 128  # over all replicas
+    accumulate: Count = 1  # steps whose gradients are averaged before the weights move; all else counts steps
     learning_rate: Positive = 2e-3
     warmup_steps: CountOrZero = 100
     clip_norm: Positive = 1.0

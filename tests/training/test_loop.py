@@ -174,11 +174,20 @@ def test_a_vae_is_trained_and_judged_by_its_continuous_latents(tiny_config, tiny
         open_run(tmp_path, coded=True)
 
 
-def test_mixed_precision_and_tensorboard(tiny_config, tiny_data, tmp_path):
-    config = changed(tiny_config, steps=6, mixed_precision=True, tensorboard=True)
-    run = train(config, tiny_data, tmp_path, Watching(6))
+def test_mixed_precision_loses_little_and_keeps_weights_and_codes_whole(
+    trained, tiny_config, tiny_data, tmp_path
+):
+    config = changed(tiny_config, mixed_precision=True, tensorboard=True)
+    run = train(config, tiny_data, tmp_path, Watching(12))
     assert {p.name for p in (tmp_path / "tensorboard").iterdir()} == {"train", "validation"}
-    (last,) = [line for line in read_metrics(RunFolder(tmp_path).metrics) if line["split"] == "train"]
-    assert np.isfinite(last["loss"])
-    assert {str(w.dtype) for w in run.model.encoders["image"].weights} == {"float32"}
-    assert "bfloat16" in str(run.model.encoders["image"].compute_dtype)
+    last, plain = (
+        next(line for line in read_metrics(RunFolder(folder).metrics) if line["split"] == "train")
+        for folder in (tmp_path, trained.folder)
+    )
+    for name in ("loss", "reconstruction_audio", "reconstruction_image"):
+        assert last[name] != plain[name] and last[name] == pytest.approx(plain[name], rel=0.05), name
+    model = run.model
+    assert {str(w.dtype) for w in model.trainable_weights} == {"float32"}
+    assert {model.encoders[m].compute_dtype for m in model.encoders} == {"bfloat16"}
+    found = model.quantizer(np.zeros((1, 2, 8), "float32"), range="shared")
+    assert str(found.values.dtype.name) == "float32" == str(model.quantizer.codebook.dtype)

@@ -38,6 +38,8 @@ def test_xla_and_keras_fit_take_the_same_steps(tiny_config, tiny_data):
     config = tiny_config.model_copy(update={"model": sure})
     compiled, run = runner(config, tiny_data, jit_compile=True)
     run.run(3)
+    traced = run._many.get_concrete_function(run._iterator, tf.constant(1)).graph.as_graph_def()
+    assert any(part.attr["_XlaMustCompile"].b for part in traced.library.function)
     model = build_model(config)
     model.compile(optimizer=make_optimizer(config.train), run_eagerly=True)
     model.fit(training_batches(tiny_data, config), steps_per_epoch=3, shuffle=False, verbose=0)

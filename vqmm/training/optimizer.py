@@ -32,11 +32,14 @@ def make_optimizer(train: Train) -> keras.optimizers.Optimizer:
     """Adam on the schedule of `make_schedule`, with decoupled weight decay (AdamW) where asked.
 
     Gradients are clipped by their global norm, `clip_norm`, after they have been
-    summed over replicas, so that a step is the same on one device and on many.
-    Under float16 the loss is scaled.
+    summed over replicas, so that a step is the same on one device and on many, and
+    averaged over `accumulate` steps. Under float16 the loss is scaled.
     """
     optimizer = ReplicaClippedAdam(
-        make_schedule(train), weight_decay=train.weight_decay or None, clip_norm=train.clip_norm
+        make_schedule(train),
+        weight_decay=train.weight_decay or None,
+        clip_norm=train.clip_norm,
+        gradient_accumulation_steps=_window(train),
     )
     if train.weight_decay:
         optimizer.exclude_from_weight_decay(var_names=NOT_DECAYED)
@@ -60,7 +63,11 @@ def compile_model(model: PairAutoencoder, config: Config) -> list[keras.optimize
         optimizer.build(model.trainable_variables)
         return [optimizer]
     critic: keras.optimizers.Optimizer = ReplicaClippedAdam(
-        config.model.discriminator.learning_rate, clip_norm=config.train.clip_norm, beta_1=0.5, beta_2=0.9
+        config.model.discriminator.learning_rate,
+        clip_norm=config.train.clip_norm,
+        beta_1=0.5,
+        beta_2=0.9,
+        gradient_accumulation_steps=_window(config.train),
     )
     if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
         critic = keras.optimizers.LossScaleOptimizer(critic)
@@ -70,12 +77,27 @@ def compile_model(model: PairAutoencoder, config: Config) -> list[keras.optimize
     return [optimizer, critic]
 
 
+def _window(train: Train) -> int | None:
+    return train.accumulate if train.accumulate > 1 else None
+
+
 @keras.saving.register_keras_serializable("vqmm")
 class ReplicaClippedAdam(keras.optimizers.Adam):
     """Adam that clips the gradient of the whole batch, not that of each replica.
 
     Keras applies `global_clipnorm` before it adds up the replicas' gradients, so
     with it the result would depend on how a batch is split.
+
+    With `gradient_accumulation_steps` N the weights move at every Nth call of `apply`, by the
+    mean gradient of the last N. Where the loss is a mean over items (reconstruction,
+    perceptual, commitment, KL, a discriminator's), that is the gradient of one batch of all
+    their items. It is not where items of a batch meet: `contrastive`, `swapped` and
+    `agreement` compare an item with those of its own batch alone, the discriminator's
+    adaptive weight is a ratio of a batch's gradients, and batch normalisation takes each
+    batch's moments. The codebook's moving averages follow every batch. Schedules count calls.
+
+    What has been summed is the same on all replicas and among the optimizer's variables, so that
+    a checkpoint may fall between two moves.
 
     Args:
         learning_rate: number or schedule.
@@ -95,8 +117,62 @@ class ReplicaClippedAdam(keras.optimizers.Adam):
 
     def _all_reduce_sum_gradients(self, grads_and_vars: Any) -> list[tuple[Any, Any]]:
         summed = super()._all_reduce_sum_gradients(grads_and_vars)
-        clipped, _ = tf.clip_by_global_norm([gradient for gradient, _ in summed], self.clip_norm)
-        return [(gradient, variable) for gradient, (_, variable) in zip(clipped, summed, strict=True)]
+        return list(zip(self._clipped([g for g, _ in summed]), [v for _, v in summed], strict=True))
+
+    def _backend_apply_gradients(self, grads: Any, trainable_variables: Any) -> None:
+        """Keras's own has sums over replicas inside a condition, which strategies refuse."""
+        window = self.gradient_accumulation_steps
+        if not window:
+            super()._backend_apply_gradients(grads, trainable_variables)
+            return
+        variables = [v.value for v in trainable_variables]
+        pairs = super()._all_reduce_sum_gradients(zip(grads, variables, strict=True))
+        held = [self._accumulated_gradients[self._get_variable_index(v)].value for v in trainable_variables]
+        totals = [gradient + before for (gradient, _), before in zip(pairs, held, strict=True)]
+        moves = tf.equal((self._iterations.value + 1) % window, 0)
+        tf.__internal__.distribute.interim.maybe_merge_call(
+            self._move_or_wait,
+            self._distribution_strategy,
+            variables,
+            self._clipped([total / window for total in totals]),
+            held,
+            totals,
+            moves,
+            self.learning_rate,
+        )
+
+    def _move_or_wait(
+        self,
+        strategy: Any,
+        variables: Any,
+        gradients: Any,
+        held: Any,
+        totals: Any,
+        moves: Any,
+        rate: Any,
+    ) -> None:
+        decayed = [bool(self.weight_decay) and self._use_weight_decay(v) for v in variables]
+
+        def step(variable: Any, gradient: Any, moves: Any, rate: Any, decay: bool) -> None:
+            def move() -> Any:
+                if decay:
+                    variable.assign_sub(variable * tf.cast(self.weight_decay * rate, variable.dtype))
+                self.update_step(gradient, variable, rate)
+                return tf.constant(0)
+
+            tf.cond(moves, move, lambda: tf.constant(0))
+
+        def keep(variable: Any, total: Any, moves: Any) -> None:
+            variable.assign(tf.where(moves, tf.zeros_like(total), total))
+
+        for variable, gradient, decay in zip(variables, gradients, decayed, strict=True):
+            strategy.extended.update(variable, step, args=(gradient, moves, rate, decay), group=False)
+        for variable, total in zip(held, totals, strict=True):
+            strategy.extended.update(variable, keep, args=(total, moves), group=False)
+
+    def _clipped(self, gradients: Any) -> list[Any]:
+        clipped, _ = tf.clip_by_global_norm(gradients, self.clip_norm)
+        return clipped
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "clip_norm": self.clip_norm}
