@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 from pathlib import Path
 
@@ -42,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    """Trains; returns 0, or 128 plus the signal that stopped it."""
+    """Trains; returns 0, also when SIGTERM took the machine away and all is saved; 130 after Ctrl-C."""
     config = load_config(args.config, args.set)
     if config.prior is not None:
         config = prior_config(config, args.tokenizer)
@@ -64,7 +65,7 @@ def main(args: argparse.Namespace) -> int:
         trained = train(config, dataset, args.run)
     except Interrupted as stop:
         print(f"train: {stop}; the same command continues", file=sys.stderr)
-        return 128 + stop.number
+        return 0 if stop.number == signal.SIGTERM else 128 + stop.number
     task = task_of(config.train)
     if not task.chief:
         print(f"worker {task.index} of {task.count}: done at step {trained.step}; the chief has the run")

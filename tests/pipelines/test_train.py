@@ -58,8 +58,8 @@ def called(*args, **kwargs) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command(*args), capture_output=True, text=True, cwd=ROOT, timeout=300, **kwargs)
 
 
-def killed(data: Path, run: Path, at_step: int) -> None:
-    """Starts training and kills it once the checkpoint of a step is written."""
+def stopped(data: Path, run: Path, at_step: int, number: signal.Signals) -> tuple[int, str]:
+    """Starts training and sends a signal once the checkpoint of a step is written; code and what was said."""
     process = subprocess.Popen(command(data, run), stderr=subprocess.PIPE, text=True, cwd=ROOT)
     state = run / "checkpoints" / "last" / "checkpoint"
     until = time.monotonic() + 300
@@ -67,9 +67,9 @@ def killed(data: Path, run: Path, at_step: int) -> None:
         assert process.poll() is None, process.stderr.read()
         assert time.monotonic() < until
         time.sleep(0.005)
-    process.kill()
-    process.communicate(timeout=300)
-    assert process.returncode == -signal.SIGKILL
+    process.send_signal(number)
+    _, said = process.communicate(timeout=300)
+    return process.returncode, said
 
 
 def variables(run: Path) -> dict[str, np.ndarray]:
@@ -96,13 +96,16 @@ def test_says_what_came_of_it(undisturbed):
     assert open_run(run).step == told["step"]
 
 
-def test_a_run_that_is_killed_ends_in_the_same_bits(data, undisturbed, tmp_path):
+def test_a_run_that_is_killed_and_preempted_ends_in_the_same_bits(data, undisturbed, tmp_path):
     run = tmp_path / "disturbed"
-    killed(data, run, 10)
+    assert stopped(data, run, 10, signal.SIGKILL)[0] == -signal.SIGKILL
+    code, said = stopped(data, run, 15, signal.SIGTERM)
+    assert code == 0 and "stopped by SIGTERM at step" in said, said
+    saved = int(said.partition("by SIGTERM at step ")[2].partition(";")[0])
     done = called(data, run)
     assert done.returncode == 0, done.stderr
     resumed = int(done.stderr.partition("at step ")[2].split()[0])
-    assert 10 <= resumed < STEPS
+    assert 10 <= resumed == saved < STEPS
 
     wanted, found = variables(undisturbed[0]), variables(run)
     assert len(wanted) > 200 and wanted.keys() == found.keys()

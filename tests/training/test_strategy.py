@@ -126,7 +126,7 @@ def test_a_signal_to_one_worker_stops_all_at_the_same_step(still, tiny_data, tmp
     wait_for_step(20, run, chief)
     other.send_signal(signal.SIGTERM)
     said = [p.communicate(timeout=300)[1] for p in (chief, other)]
-    assert [p.returncode for p in (chief, other)] == [128 + signal.SIGTERM] * 2
+    assert [p.returncode for p in (chief, other)] == [0, 0]
     steps = {text.split("by SIGTERM at step ")[1].split(";")[0] for text in said}
     assert len(steps) == 1 and (run / "checkpoints" / "last" / f"ckpt-{steps.pop()}.index").exists()
 

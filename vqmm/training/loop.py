@@ -124,6 +124,8 @@ class Training:
 
     def run(self) -> Run:
         self.step = self.checkpoints.restore() or 0
+        for told in self.checkpoints.passed_over:
+            self.progress.say(f"a checkpoint cannot be read, the one before it is taken: {told}")
         self.log.rewind(self.step)
         lines = read_metrics(self.folder.metrics)
         self.best.replay(lines)
