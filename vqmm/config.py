@@ -214,8 +214,9 @@ class Train(Section):
     warmup_steps: CountOrZero = 100
     clip_norm: Positive = 1.0
     weight_decay: NonNegative = 0.0
-    strategy: Literal["one", "mirrored", "multi_worker"] = "one"
+    strategy: Literal["one", "mirrored", "multi_worker", "tpu"] = "one"
     devices: tuple[str, ...] = ()  # for mirrored; empty = all that are visible
+    tpu: str = "local"  # for tpu: its name or grpc address; local = the one of this machine
     mixed_precision: bool = False
     jit_compile: bool = False
     deterministic: bool = True

@@ -7,13 +7,14 @@ import socket
 import subprocess
 import sys
 import time
+import types
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from vqmm.config import Train, save_config
+from vqmm.config import Config, Train, save_config
 from vqmm.errors import UserError
 from vqmm.training.loop import train
 from vqmm.training.metrics_log import read_metrics
@@ -102,6 +103,24 @@ def test_two_processes(still, tiny_data, alone, tmp_path):
 
 
 @pytest.mark.soak
+def test_a_vqgan_over_two_processes(still, tiny_data, tmp_path):
+    """Both optimizers, the discriminators and what is averaged over the replicas: 20 steps."""
+    tree = still.model_dump()
+    tree["model"] |= {"kind": "vqgan", "discriminator": {"filters": (8, 8), "audio_scales": 1}}
+    tree["loss"] |= {"features": "random", "adversarial": {"feature_matching": 1.0}}
+    tree["schedule"] |= {"adversarial_from": 6, "adversarial_ramp": 4}
+    tree["train"] |= {"steps": 20, "validate_every": 10, "checkpoint_every": 10}
+    gan = Config.model_validate(tree)
+    run, whole = tmp_path / "run", tmp_path / "whole"
+    ended = [(p.communicate(timeout=600), p.returncode) for p in workers(gan, tiny_data, run)]
+    assert [code for _, code in ended] == [0, 0], ended
+    train(gan, tiny_data, whole)
+    assert_same_run(whole, run, step=20)
+    figures = read_metrics(run / "metrics.jsonl")[-2]
+    assert figures["split"] == "train" and figures["adversarial_weight_image"] > 0
+
+
+@pytest.mark.soak
 def test_a_worker_that_dies_stops_the_others_and_the_run_goes_on(still, tiny_data, tmp_path):
     run, longer = tmp_path / "run", changed(still, steps=400, validate_every=400, checkpoint_every=20)
     chief, other = workers(longer, tiny_data, run)
@@ -138,6 +157,40 @@ def test_one_is_the_default_strategy():
 def test_models_trained_one_after_the_other_share_their_strategy(two_replicas):
     """Two strategies would give their collectives the same numbers, and the second model would stop."""
     assert make_strategy(Train(strategy="mirrored", devices=HALVES, batch_size=6)) is two_replicas
+
+
+def test_a_tpu_is_resolved_connected_and_initialised_before_the_strategy(monkeypatch):
+    calls = []
+
+    def noted(name, found):
+        return lambda *args, **kwargs: calls.append((name, *args, kwargs)) or found
+
+    monkeypatch.setattr(tf.distribute.cluster_resolver, "TPUClusterResolver", noted("resolver", "there"))
+    monkeypatch.setattr(tf.config, "experimental_connect_to_cluster", noted("connect", None))
+    monkeypatch.setattr(tf.tpu.experimental, "initialize_tpu_system", noted("initialize", None))
+    cores = types.SimpleNamespace(num_replicas_in_sync=8)
+    monkeypatch.setattr(tf.distribute, "TPUStrategy", noted("strategy", cores))
+    train = Train(strategy="tpu", tpu="pod-1", batch_size=64, jit_compile=True)
+    assert make_strategy(train) is make_strategy(train) is cores  # a TPU is initialised once
+    assert calls == [
+        ("resolver", {"tpu": "pod-1"}),
+        ("connect", "there", {}),
+        ("initialize", "there", {}),
+        ("strategy", "there", {}),
+    ]
+    with pytest.raises(UserError, match="batch_size=60 does not divide among 8 devices"):
+        make_strategy(train.model_copy(update={"batch_size": 60}))
+
+
+def test_a_tpu_that_is_not_there_is_told(monkeypatch):
+    def missing(tpu):
+        raise ValueError("Please provide a TPU Name to connect to.")
+
+    monkeypatch.setattr(tf.distribute.cluster_resolver, "TPUClusterResolver", missing)
+    with pytest.raises(
+        UserError, match=r"train.tpu='pod-2': no such TPU .*provide a TPU Name.*or another train"
+    ):
+        make_strategy(Train(strategy="tpu", tpu="pod-2"))
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from vqmm.config import Train
 from vqmm.errors import UserError
+from vqmm.training.slurm import slurm_config
 from vqmm.training.stop_signals import SIGNALS
 
 EXAMPLE = '{"cluster": {"worker": ["host0:2222", "host1:2222"]}, "task": {"type": "worker", "index": 0}}'
@@ -37,18 +38,18 @@ class Task:
 
 
 def task_of(train: Train, environment: Mapping[str, str] = os.environ) -> Task:
-    """Reads `TF_CONFIG` where the config asks for several workers. Does not need TensorFlow.
+    """Reads `TF_CONFIG`, or Slurm's variables, where the config asks for several workers. Without TensorFlow.
 
     Args:
         train: with `strategy` `"multi_worker"`; any other trains in one process.
         environment: variables of the process.
 
     Raises:
-        UserError: `TF_CONFIG` is missing or does not say who this process is.
+        UserError: `TF_CONFIG` is missing outside of Slurm, or does not say who this process is.
     """
     if train.strategy != "multi_worker":
         return Task()
-    text = environment.get("TF_CONFIG", "")
+    text = cluster_text(environment)
     try:
         told = json.loads(text)
         jobs, task = told["cluster"], told["task"]
@@ -62,6 +63,14 @@ def task_of(train: Train, environment: Mapping[str, str] = os.environ) -> Task:
         ) from None
     first = len(hosts["chief"]) if task["type"] == "worker" else 0
     return Task(first + place, sum(map(len, hosts.values())))
+
+
+def cluster_text(environment: Mapping[str, str] = os.environ) -> str:
+    """`TF_CONFIG`; where it is not set, what Slurm's variables say in its form; "" without either."""
+    if environment.get("TF_CONFIG"):
+        return environment["TF_CONFIG"]
+    found = slurm_config(environment)
+    return json.dumps(found) if found else ""
 
 
 @contextlib.contextmanager

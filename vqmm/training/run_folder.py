@@ -27,6 +27,7 @@ CHANGEABLE = (
     "train.steps",
     "train.strategy",
     "train.devices",
+    "train.tpu",
     "train.deterministic",
     "train.validate_every",
     "train.checkpoint_every",

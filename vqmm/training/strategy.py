@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import functools
+import json
 import re
 
 import tensorflow as tf
 
 from vqmm.config import Train
 from vqmm.errors import UserError
-from vqmm.training.cluster import task_of
+from vqmm.training.cluster import cluster_text, task_of
 
 
 def make_strategy(train: Train) -> tf.distribute.Strategy:
@@ -19,8 +20,9 @@ def make_strategy(train: Train) -> tf.distribute.Strategy:
         train: `strategy` is `"one"` (the default device) or `"mirrored"` over
             `devices`, or over all GPUs where that is empty. `CPU:0`, `CPU:1`, …
             split the processor into that many devices, to try things out.
-            `"multi_worker"` is over all devices of all processes that `TF_CONFIG` lists;
-            it waits for them.
+            `"multi_worker"` is over all devices of all processes that `TF_CONFIG` lists,
+            or that Slurm started; it waits for them. `"tpu"` is over the cores of the
+            TPU named `tpu`; `"local"` is the one of this machine.
 
     Returns:
         the strategy; asked again for the same devices, the same object, so that a
@@ -32,7 +34,8 @@ def make_strategy(train: Train) -> tf.distribute.Strategy:
     """
     if train.strategy == "one":
         return tf.distribute.get_strategy()
-    strategy = _over_processes(train) if train.strategy == "multi_worker" else _over_devices(train)
+    makers = {"mirrored": _over_devices, "multi_worker": _over_processes, "tpu": _over_cores}
+    strategy = makers[train.strategy](train)
     replicas = strategy.num_replicas_in_sync
     if train.batch_size % replicas:
         below = train.batch_size // replicas * replicas
@@ -40,7 +43,7 @@ def make_strategy(train: Train) -> tf.distribute.Strategy:
             f"train.batch_size={train.batch_size} does not divide among {replicas} devices; "
             f"take {below or replicas} or {below + replicas}"
         )
-    if train.jit_compile and replicas > 1:
+    if train.jit_compile and replicas > 1 and train.strategy != "tpu":
         raise UserError(
             f"train.jit_compile=true works on one device only; switch it off for {train.strategy} training"
         )
@@ -63,12 +66,40 @@ def _over_processes(train: Train) -> tf.distribute.Strategy:
             f"train.devices={list(train.devices)} is for mirrored training; multi_worker takes all devices "
             "that each process sees: hide some with CUDA_VISIBLE_DEVICES"
         )
-    return _multi_worker()
+    return _multi_worker(cluster_text())
+
+
+def _over_cores(train: Train) -> tf.distribute.Strategy:
+    if train.devices:
+        raise UserError(f"train.devices={list(train.devices)} is for mirrored training; tpu takes all cores")
+    return _tpu(train.tpu)
 
 
 @functools.cache
-def _multi_worker() -> tf.distribute.MultiWorkerMirroredStrategy:
-    return tf.distribute.MultiWorkerMirroredStrategy()
+def _tpu(name: str) -> tf.distribute.TPUStrategy:
+    try:
+        resolver = tf.distribute.cluster_resolver.TPUClusterResolver(tpu=name)
+        tf.config.experimental_connect_to_cluster(resolver)
+        tf.tpu.experimental.initialize_tpu_system(resolver)
+        return tf.distribute.TPUStrategy(resolver)
+    except (ValueError, RuntimeError, ImportError, tf.errors.OpError) as error:
+        said = " ".join(str(getattr(error, "message", None) or error).split())[:200]
+        raise UserError(
+            f"train.tpu={name!r}: no such TPU can be reached ({said}); give its name or grpc address, "
+            "'local' on a TPU machine, or another train.strategy"
+        ) from None
+
+
+@functools.cache
+def _multi_worker(text: str) -> tf.distribute.MultiWorkerMirroredStrategy:
+    told = json.loads(text)
+    resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
+        tf.train.ClusterSpec(told["cluster"]),
+        task_type=told["task"]["type"],
+        task_id=int(told["task"]["index"]),
+        rpc_layer=told.get("rpc_layer", "grpc"),
+    )
+    return tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
 
 
 @functools.cache
