@@ -52,3 +52,30 @@ def run(
     except KeyboardInterrupt:
         print(f"{verb}: interrupted", file=sys.stderr)
         sys.exit(130)
+
+
+def add_runner(parser: argparse.ArgumentParser) -> None:
+    """Adds the options that say who does the work: processes of this machine, or Apache Beam."""
+    parser.add_argument(
+        "--runner", choices=("local", "beam"), default="local", help="who does the work (default: local)"
+    )
+    parser.add_argument(
+        "--beam",
+        nargs="+",
+        action="extend",
+        metavar="KEY=VALUE",
+        help="options of Beam, as runner=FlinkRunner; all its workers must see the folders given here",
+    )
+
+
+def beam_options(args: argparse.Namespace) -> list[str] | None:
+    """Beam's options, None where the work is done here.
+
+    Raises:
+        UserError: there are some, and the runner is another one.
+    """
+    if args.runner == "beam":
+        return args.beam or []
+    if args.beam:
+        raise UserError(f"--beam {' '.join(args.beam)} goes with --runner beam")
+    return None

@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipelines.cli import run
+from pipelines.cli import add_runner, beam_options, run
 from vqmm.errors import UserError
 
 if TYPE_CHECKING:
@@ -20,6 +20,8 @@ EXAMPLES = """\
   python -m pipelines.prepare --source digits --config configs/digits.yaml --out data/digits
   python -m pipelines.prepare --source tuxpaint --config configs/tuxpaint.yaml --out data/tuxpaint
   python -m pipelines.prepare --manifest pairs/manifest.csv --config configs/digits.yaml --out data/pairs
+  python -m pipelines.prepare --manifest pairs/manifest.csv --config configs/digits.yaml --out data/pairs \
+      --runner beam --beam runner=FlinkRunner flink_master=host:8081
 
 A manifest is a CSV, JSONL or Parquet table with the columns audio and image (paths relative to it, either
 may be empty) and, where you have them, label, split (train, validation, test), id, caption and item."""
@@ -46,6 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--workers", type=int, default=os.cpu_count(), metavar="N", help="processes (default: %(default)s)"
     )
+    add_runner(parser)
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
 
@@ -58,7 +61,15 @@ def main(args: argparse.Namespace) -> None:
     from vqmm.data.prepare import prepare
 
     manifest = args.manifest or _write_source(args, config.seed)
-    done = prepare(manifest, config, args.out, name=args.source, workers=args.workers, progress=not args.json)
+    done = prepare(
+        manifest,
+        config,
+        args.out,
+        name=args.source,
+        workers=args.workers,
+        progress=not args.json,
+        beam=beam_options(args),
+    )
     if args.json:
         print(json.dumps(_summary(done, args.out)))
     else:
@@ -70,6 +81,7 @@ def _check(args: argparse.Namespace) -> None:
         raise UserError(f"--archive {args.archive}: only --source tuxpaint takes one")
     if args.limit is not None and (args.manifest or args.limit < 1):
         raise UserError(f"--limit {args.limit}: a number from 1, and only with --source")
+    beam_options(args)
     if args.workers < 1:
         raise UserError(f"--workers {args.workers}: at least 1")
 

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipelines.cli import run
+from pipelines.cli import add_runner, beam_options, run
 from vqmm.errors import UserError
 
 if TYPE_CHECKING:
-    from vqmm.data.records import Records
+    from vqmm.data.records import Dataset, Records
     from vqmm.data.shards import Modality
     from vqmm.tokens import TokenFile
 
@@ -21,6 +21,7 @@ EXAMPLES = """\
   python -m pipelines.tokenize --run runs/demo --data data/digits --split train test --out out/tokens
   python -m pipelines.tokenize --run runs/demo --audio one.wav two.wav --out out/spoken.npz
   python -m pipelines.tokenize --run runs/demo --image scans/*.png --out out/scans
+  python -m pipelines.tokenize --run runs/demo --data data/digits --split train --out out/tokens --runner beam
 
 Prepared data gives one file for each modality and split, as out/tokens/audio-test.npz. Files of yours go into
 one token file where --out ends in .npz, else each into one of its own name in the folder --out."""
@@ -37,11 +38,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--split", nargs="+", metavar="SPLIT", help="of --data: train, validation, test (default: test)"
     )
     parser.add_argument("--out", type=Path, required=True, metavar="FILE|DIR", help="what to write")
+    add_runner(parser)
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
 
 def main(args: argparse.Namespace) -> None:
     """Encodes, writes, and says what is where."""
+    options = beam_options(args)
+    if options is not None and args.data is None:
+        raise UserError("--runner beam goes with --data; a few files are encoded sooner here")
     if args.split and args.data is None:
         raise UserError("--split goes with --data; files of yours have no splits")
     single = args.data is None and args.out.suffix == ".npz"
@@ -57,13 +62,20 @@ def main(args: argparse.Namespace) -> None:
 
     opened = open_run(args.run, coded=True)
     # Loaded late, so that a wrong command line is told at once.
+    from vqmm.beam_tokens import tokens_by_beam
+    from vqmm.data.records import Dataset
     from vqmm.encoding import encode_records, tokens_of
     from vqmm.tokens import save_tokens
 
     written: list[dict[str, Any]] = []
     for path, modality, records in _sources(args, opened.config, single):
-        encoded = encode_records(opened.model, records, opened.config, modality)
-        tokens = tokens_of(opened.model, opened.config, encoded, records.lengths)
+        if isinstance(records, str):
+            tokens = tokens_by_beam(
+                args.run, Dataset.open(args.data), records, modality, args.out, options or []
+            )
+        else:
+            encoded = encode_records(opened.model, records, opened.config, modality)
+            tokens = tokens_of(opened.model, opened.config, encoded, records.lengths)
         save_tokens(path, tokens)
         written.append({"path": str(path), **_facts(tokens)})
     if args.json:
@@ -76,7 +88,10 @@ def main(args: argparse.Namespace) -> None:
         )
 
 
-def _sources(args: argparse.Namespace, config: Any, single: bool) -> Iterator[tuple[Path, Modality, Records]]:
+def _sources(
+    args: argparse.Namespace, config: Any, single: bool
+) -> Iterator[tuple[Path, Modality, Records | str]]:
+    """What to write, of which modality, from which records; for Beam the split that it reads them from."""
     from vqmm.data.file_records import file_records
     from vqmm.data.records import Dataset
 
@@ -84,6 +99,9 @@ def _sources(args: argparse.Namespace, config: Any, single: bool) -> Iterator[tu
         dataset = Dataset.open(args.data)
         dataset.check(config)
         for split in args.split or ["test"]:
+            if args.runner == "beam":
+                yield from _shards(dataset, split, args.out)
+                continue
             held = dataset.split(split)
             if not len(held.recordings) and not len(held.pictures):
                 raise UserError(f"split {split!r} of {args.data} is empty; choose another")
@@ -98,6 +116,20 @@ def _sources(args: argparse.Namespace, config: Any, single: bool) -> Iterator[tu
         return
     for path in _files(args):
         yield _own_name(args.out, path), modality, file_records([path], modality, config.data)
+
+
+def _shards(dataset: Dataset, split: str, out: Path) -> Iterator[tuple[Path, Modality, str]]:
+    from vqmm.data.shards import MODALITIES
+
+    counts = dataset.counts.get(split)
+    if counts is None:
+        raise UserError(f"unknown split {split!r}; it is one of {', '.join(dataset.counts)}")
+    kinds = {"audio": "recordings", "image": "pictures"}
+    found = [modality for modality in MODALITIES if counts[kinds[modality]]]
+    if not found:
+        raise UserError(f"split {split!r} of {dataset.folder} is empty; choose another")
+    for modality in found:
+        yield out / f"{modality}-{split}.npz", modality, split
 
 
 def _files(args: argparse.Namespace) -> list[Path]:

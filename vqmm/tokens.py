@@ -6,7 +6,7 @@ import hashlib
 import importlib.metadata
 import math
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -128,6 +128,33 @@ class TokenFile:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+
+def join_tokens(parts: Sequence[TokenFile]) -> TokenFile:
+    """One token file of several that were made alike, in order.
+
+    Raises:
+        UserError: there are none, or they differ in more than their items.
+    """
+    if not parts:
+        raise UserError("there are no token files to join")
+    first = parts[0]
+    alike = ("modality", "fingerprint", "grid", "sample_rate", "frame_rate", "version")
+    for name in alike:
+        found = {getattr(part, name) for part in parts}
+        if len(found) > 1:
+            raise UserError(f"token files of {len(found)} kinds of {name} cannot be joined")
+    unknown = [np.full(len(part), -1, np.int32) if part.labels is None else part.labels for part in parts]
+    labels = np.concatenate(unknown)
+    private = [part.private for part in parts if part.private is not None]
+    return TokenFile(
+        ids=np.concatenate([part.ids for part in parts]),
+        shared=np.concatenate([part.shared for part in parts]),
+        private=np.concatenate(private) if private else None,
+        sizes=np.concatenate([part.sizes for part in parts]),
+        labels=labels if (labels >= 0).any() else None,
+        **{name: getattr(first, name) for name in alike},
+    )
 
 
 def save_tokens(path: str | Path, tokens: TokenFile) -> None:

@@ -15,6 +15,7 @@ from PIL import Image
 
 import vqmm.data.prepare as module
 from vqmm.config import Config, check_config
+from vqmm.data import shard_writer
 from vqmm.data.prepare import prepare
 from vqmm.errors import UserError
 
@@ -76,7 +77,7 @@ def test_an_interrupted_run_goes_on_and_ends_the_same(
 ) -> None:
     out = tmp_path / "out"
     prepare(manifest, _config(), tmp_path / "whole", workers=1, progress=False)
-    real, calls = module.encode_record, []
+    real, calls = shard_writer.encode_record, []
 
     def breaks(record: object) -> bytes:
         calls.append(record)
@@ -85,7 +86,7 @@ def test_an_interrupted_run_goes_on_and_ends_the_same(
         return real(record)  # type: ignore[arg-type]
 
     with monkeypatch.context() as patch:
-        patch.setattr(module, "encode_record", breaks)
+        patch.setattr(shard_writer, "encode_record", breaks)
         with pytest.raises(KeyboardInterrupt):
             prepare(manifest, _config(), out, workers=1, progress=False)
     assert not (out / "dataset.json").exists() and not list(out.glob(".*.part"))
@@ -170,7 +171,7 @@ def test_a_full_disk_names_the_file_and_leaves_no_half(
             raise tf.errors.ResourceExhaustedError(None, None, "x; No space left on device")
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(module, "encode_record", full)
+    monkeypatch.setattr(shard_writer, "encode_record", full)
     out = tmp_path / "out"
     with pytest.raises(UserError, match=r"cannot write .*audio-train-00000-of-00003\.tfrecord: no more room"):
         prepare(manifest, _config(), out, workers=1, progress=False)

@@ -8,7 +8,7 @@ import io
 import json
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,15 +16,17 @@ from typing import Any, NamedTuple
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from vqmm.atomic import replacing, write_atomic
+from vqmm.atomic import write_atomic
 from vqmm.config import Config
+from vqmm.data.beam_runner import write_shards_by_beam
 from vqmm.data.manifest import Row, read_manifest
 from vqmm.data.plan import Plan, Shard, plan_shards
 from vqmm.data.records import FORMAT_VERSION, Dataset
 from vqmm.data.resume import claimed, finished_shards, identity, refuse_other
-from vqmm.data.shards import SPLITS, Record, encode_record, file_sha256
+from vqmm.data.shard_writer import write_shard
+from vqmm.data.shards import SPLITS
 from vqmm.data.splits import assign_splits
-from vqmm.data.workers import Encoded, encode_files
+from vqmm.data.workers import encode_files
 from vqmm.errors import UserError
 
 
@@ -66,6 +68,7 @@ def prepare(
     name: str | None = None,
     workers: int | None = None,
     progress: bool = True,
+    beam: Sequence[str] | None = None,
 ) -> Prepared:
     """Decodes what a manifest names and writes shards, `dataset.json` and `rejected.csv`.
 
@@ -82,6 +85,8 @@ def prepare(
         name: of the data; the manifest's folder by default.
         workers: processes; all cores by default.
         progress: show a bar on a terminal.
+        beam: options of Apache Beam, which then does the work in place of `workers`, see
+            `vqmm.data.beam_runner`; None for the processes of this machine. The files are the same.
 
     Returns:
         A `Prepared`.
@@ -106,7 +111,10 @@ def prepare(
             notes = finished_shards(out, work, plan.shards)
             reused = len(notes)
             todo = [shard for shard in plan.shards if shard.name not in notes]
-            notes |= _write_shards(todo, config, out, work, workers or os.cpu_count() or 1, progress)
+            if beam is not None:
+                notes |= write_shards_by_beam(todo, config.data, out, work, beam)
+            else:
+                notes |= _write_shards(todo, config, out, work, workers or os.cpu_count() or 1, progress)
             rejections = _rejections(rows, plan.shards, notes, folder)
             _write_rejected(out / "rejected.csv", rejections)
             _refuse_many(rejections, len(rows), config.data.max_rejected, plan.shards, notes, out)
@@ -137,45 +145,11 @@ def _write_shards(
         task = bar.add_task("files", total=len(files))
         try:
             for shard in shards:
-                notes[shard.name] = _write_shard(shard, encoded, out, lambda: bar.advance(task))
+                notes[shard.name] = write_shard(shard, encoded, out, lambda: bar.advance(task))
                 write_atomic(work / f"{shard.name}.json", _json(notes[shard.name]))
         finally:
             encoded.close()
     return notes
-
-
-def _write_shard(
-    shard: Shard, encoded: Iterator[Encoded], out: Path, step: Callable[[], None]
-) -> dict[str, Any]:
-    import tensorflow as tf  # late: wrong usage and bad manifests are found without it
-
-    path = out / shard.name
-    rejected = {}
-    with replacing(path) as part:
-        writer = tf.io.TFRecordWriter(str(part))
-        try:
-            for entry in shard.entries:
-                result = next(encoded)
-                if result.reason is not None:
-                    rejected[str(entry.path)] = result.reason
-                else:
-                    writer.write(
-                        encode_record(
-                            Record(
-                                id=entry.id,
-                                item=entry.item,
-                                label=entry.label,
-                                data=result.data,
-                                caption=entry.caption,
-                                length=result.length,
-                                extra=entry.extra,
-                            )
-                        )
-                    )
-                step()
-        finally:
-            writer.close()
-    return {"sha256": file_sha256(path), "rejected": rejected}
 
 
 def _rejections(

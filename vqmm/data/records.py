@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -166,16 +167,24 @@ class Dataset:
         """
         if name not in SPLITS:
             raise UserError(f"unknown split {name!r}; it is one of {', '.join(SPLITS)}")
-        return Split(*(self._read(modality, name) for modality in MODALITIES))
+        return Split(*(self.read(self.shard_names(modality, name)) for modality in MODALITIES))
 
-    def _read(self, modality: str, split: str) -> Records:
+    def shard_names(self, modality: str, split: str) -> list[str]:
+        """The shards of a modality in a split, in the order of their records."""
+        return [name for name in sorted(self.shards) if name.startswith(f"{modality}-{split}-")]
+
+    def read(self, names: Sequence[str]) -> Records:
+        """The records of some shards, in stored order.
+
+        Raises:
+            UserError: a shard that is not as `prepare` left it.
+        """
         records: list[Record] = []
-        for name, sha256 in sorted(self.shards.items()):
-            if name.startswith(f"{modality}-{split}-"):
-                path = self.folder / name
-                if file_sha256(path) != sha256:
-                    raise UserError(f"{path} is damaged (its checksum differs); prepare the data again")
-                records += read_shard(path)
+        for name in names:
+            path = self.folder / name
+            if file_sha256(path) != self.shards[name]:
+                raise UserError(f"{path} is damaged (its checksum differs); prepare the data again")
+            records += read_shard(path)
         return Records(
             ids=_objects([r.id for r in records]),
             items=np.array([r.item for r in records], np.int64),

@@ -1,0 +1,57 @@
+"""One shard: the records of its files, written whole or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from vqmm.atomic import replacing
+from vqmm.data.plan import Shard
+from vqmm.data.shards import Record, encode_record, file_sha256
+from vqmm.data.workers import Encoded
+
+
+def write_shard(
+    shard: Shard, encoded: Iterator[Encoded], out: Path, step: Callable[[], None] = lambda: None
+) -> dict[str, Any]:
+    """Writes a shard; a file that cannot be read leaves a gap.
+
+    Args:
+        shard: what it is called and made of.
+        encoded: gives an `Encoded` for each of its entries, in order.
+        out: folder to write.
+        step: called after each file.
+
+    Returns:
+        The note on it: `{"sha256": hex, "rejected": {path: reason}}`.
+    """
+    import tensorflow as tf  # late: wrong usage and bad manifests are found without it
+
+    path = out / shard.name
+    rejected = {}
+    with replacing(path) as part:
+        writer = tf.io.TFRecordWriter(str(part))
+        try:
+            for entry in shard.entries:
+                result = next(encoded)
+                if result.reason is not None:
+                    rejected[str(entry.path)] = result.reason
+                else:
+                    writer.write(
+                        encode_record(
+                            Record(
+                                id=entry.id,
+                                item=entry.item,
+                                label=entry.label,
+                                data=result.data,
+                                caption=entry.caption,
+                                length=result.length,
+                                extra=entry.extra,
+                            )
+                        )
+                    )
+                step()
+        finally:
+            writer.close()
+    return {"sha256": file_sha256(path), "rejected": rejected}
