@@ -12,7 +12,7 @@ SET ?=
 TUXPAINT ?= $(wildcard data/tuxpaint/source/stamps)
 JOBS ?= 2
 
-.PHONY: help install demo test soak fuzz audit lint bench bench-export bench-quantizers bench-retrieval bench-training seeds ablations compare prior app pins clean
+.PHONY: help install demo test soak fuzz audit lint bench bench-export bench-quantizers bench-input bench-retrieval bench-training seeds ablations compare prior app pins clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/'
@@ -32,8 +32,10 @@ demo: $(STAMP)  ## prepare, train, evaluate, index, export and query spoken and 
 test: $(STAMP)  ## all tests
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
-soak: $(STAMP)  ## tests that take minutes each: workers that are killed and stopped
-	$(BIN)/python -m pytest -m soak
+SOAK_KILLS ?= 200
+
+soak: $(STAMP)  ## tests that take minutes each: workers that are killed and stopped, a run killed SOAK_KILLS times
+	SOAK_KILLS=$(SOAK_KILLS) $(BIN)/python -m pytest -m soak
 
 fuzz: $(STAMP)  ## 12,000 malformed requests to the service: never a failure, never a hang
 	$(BIN)/python -m pytest -m fuzz
@@ -80,6 +82,10 @@ bench-quantizers: $(STAMP) $(PEERS)  ## quantizers beside their peers: time and 
 
 bench-training: $(STAMP) $(PEERS)  ## training steps beside the same networks in PyTorch, and how their cost grows
 	$(BIN)/python -m benchmarks.training --peers .venv-peers/bin/python --json runs/training.json --plot runs/training.png
+
+bench-input: $(STAMP) $(PEERS)  ## batches a second beside loops over files and a DataLoader, and what training waits for them
+	$(BIN)/python -m pipelines.prepare --source digits --config configs/digits.yaml --out data/digits
+	$(BIN)/python -m benchmarks.input --data data/digits --peers .venv-peers/bin/python --json runs/input.json
 
 bench-retrieval: $(STAMP)  ## the codebook as an index beside FAISS's own centroids, a million items
 	$(BIN)/python -m benchmarks.retrieval --run $(RUN) --data $(DATA) --json runs/retrieval.json
