@@ -112,7 +112,7 @@ def test_a_vqgan_over_two_processes(still, tiny_data, tmp_path):
     tree["train"] |= {"steps": 20, "validate_every": 10, "checkpoint_every": 10}
     gan = Config.model_validate(tree)
     run, whole = tmp_path / "run", tmp_path / "whole"
-    ended = [(p.communicate(timeout=600), p.returncode) for p in workers(gan, tiny_data, run)]
+    ended = [(p.communicate(timeout=1800), p.returncode) for p in workers(gan, tiny_data, run)]
     assert [code for _, code in ended] == [0, 0], ended
     train(gan, tiny_data, whole)
     assert_same_run(whole, run, step=20)
