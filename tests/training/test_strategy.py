@@ -170,7 +170,7 @@ def test_a_tpu_is_resolved_connected_and_initialised_before_the_strategy(monkeyp
     monkeypatch.setattr(tf.tpu.experimental, "initialize_tpu_system", noted("initialize", None))
     cores = types.SimpleNamespace(num_replicas_in_sync=8)
     monkeypatch.setattr(tf.distribute, "TPUStrategy", noted("strategy", cores))
-    train = Train(strategy="tpu", tpu="pod-1", batch_size=64, jit_compile=True)
+    train = Train(strategy="tpu", tpu="pod-1", batch_size=64)
     assert make_strategy(train) is make_strategy(train) is cores  # a TPU is initialised once
     assert calls == [
         ("resolver", {"tpu": "pod-1"}),

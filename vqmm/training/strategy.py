@@ -43,7 +43,7 @@ def make_strategy(train: Train) -> tf.distribute.Strategy:
             f"train.batch_size={train.batch_size} does not divide among {replicas} devices; "
             f"take {below or replicas} or {below + replicas}"
         )
-    if train.jit_compile and replicas > 1 and train.strategy != "tpu":
+    if train.jit_compile and replicas > 1:
         raise UserError(
             f"train.jit_compile=true works on one device only; switch it off for {train.strategy} training"
         )
