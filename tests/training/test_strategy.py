@@ -95,7 +95,7 @@ def wait_for_step(step: int, run: Path, chief: subprocess.Popen):
 
 def test_two_processes(still, tiny_data, alone, tmp_path):
     run = tmp_path / "run"
-    ended = [(p.communicate(timeout=300), p.returncode) for p in workers(still, tiny_data, run)]
+    ended = [(p.communicate(timeout=900), p.returncode) for p in workers(still, tiny_data, run)]
     assert [code for _, code in ended] == [0, 0], ended
     assert "worker 1 of 2: done at step 12" in ended[1][0][0]
     assert not (run / "nowhere").exists()  # the chief alone writes
