@@ -134,15 +134,16 @@ def test_a_modality_that_is_missing_teaches_its_critic_nothing():
 
 def test_averages_follow_the_decoders_and_are_taken_at_the_end():
     model = compiled({"average": 0.5})
-    wanted = values(model._rebuilding())
+    wanted = values(model.averaged_variables())
     for step in range(3):
         model.train_step(batch())
         decay = min(0.5, (1 + step) / (10 + step))
         wanted = [
-            decay * a + (1 - decay) * np.array(v) for a, v in zip(wanted, model._rebuilding(), strict=True)
+            decay * a + (1 - decay) * np.array(v)
+            for a, v in zip(wanted, model.averaged_variables(), strict=True)
         ]
     model.take_averages()
-    for a, b in zip(wanted, model._rebuilding(), strict=True):
+    for a, b in zip(wanted, model.averaged_variables(), strict=True):
         np.testing.assert_allclose(a, b, atol=1e-6)
 
 

@@ -155,7 +155,7 @@ def test_a_vqgan_is_trained_taught_and_left_with_its_averages(tiny_config, tiny_
     assert any("quarter turns" in line for line in watching.said)
     opened = open_run(tmp_path).model
     assert same_weights(opened, run.model)
-    for average, variable in zip(opened.averages, opened._rebuilding(), strict=True):
+    for average, variable in zip(opened.averages, opened.averaged_variables(), strict=True):
         np.testing.assert_array_equal(np.asarray(average), np.asarray(variable))
     lines = [line for line in read_metrics(RunFolder(tmp_path).metrics) if line["split"] == "train"]
     assert {"discriminator", "adversarial_weight_image", "perceptual_image"} <= set(lines[-1])

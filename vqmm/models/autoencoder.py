@@ -9,6 +9,7 @@ import keras
 from keras import ops
 
 from vqmm import losses
+from vqmm.models.ramp import ramp
 from vqmm.networks import Latents
 from vqmm.replicas import replica_count
 
@@ -164,8 +165,7 @@ class PairAutoencoder(keras.Model):
 
     def ramp(self, start: int, length: int) -> Any:
         """Share of its weight that a term has which comes in at step `start`, over `length` steps."""
-        since = ops.cast(ops.convert_to_tensor(self.step) - start, "float32")
-        return ops.clip((since + 1.0) / max(length, 1), 0.0, 1.0)
+        return ramp(self.step, start, length)
 
     def _check(self, modality: str) -> None:
         if modality not in self.input_shapes:

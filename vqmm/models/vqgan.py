@@ -3,48 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import keras
 from keras import ops
 
 from vqmm import losses
-from vqmm.losses import adversarial as gan
+from vqmm.models.adversary import Adversary, Verdict, gradient_length, sight
 from vqmm.models.autoencoder import whole
 from vqmm.models.vqvae import VQVAE, Outputs
-from vqmm.networks import Judgement
-from vqmm.replicas import replica_count, sum_over_replicas
-
-ADVERSARIAL = {
-    "kind": "hinge",
-    "weight": 0.8,
-    "adaptive": True,
-    "most": 1e4,
-    "feature_matching": 0.0,
-    "lecam": 0.0,
-    "r1": 0.0,
-    "discriminator_from": 0,
-    "from_step": 0,
-    "ramp": 0,
-    "hold_above": 0.95,
-    "hold_below": 0.5,
-    "average": 0.999,
-}
-SLOW = 0.98  # decay of the moving averages that the hold and LeCam read
-
-
-class _Verdict(NamedTuple):
-    """A modality before its discriminator: `real` and `fake`, and what follows for both sides."""
-
-    real: Judgement
-    fake: Judgement
-    critic: Any
-    generator: Any
-    matching: Any
+from vqmm.replicas import replica_count
 
 
 @keras.saving.register_keras_serializable("vqmm")
-class VQGAN(VQVAE):
+class VQGAN(Adversary, VQVAE):
     """VQGAN (Esser et al. 2021) over recordings and pictures.
 
     To the losses of `VQVAE` it adds a perceptual distance for pictures, L1 over several
@@ -79,11 +51,6 @@ class VQGAN(VQVAE):
         **kwargs: Any,
     ):
         super().__init__(*args, **kwargs)
-        unknown = set(adversarial or {}) - set(ADVERSARIAL)
-        if unknown:
-            raise ValueError(f"adversarial has {sorted(unknown)}; legal: {', '.join(ADVERSARIAL)}")
-        self.adversarial = {**ADVERSARIAL, **(adversarial or {})}
-        self.discriminators = dict(discriminators)
         self.perceiver = perceiver
         if perceiver is not None:
             if not perceiver.built:
@@ -91,70 +58,11 @@ class VQGAN(VQVAE):
             # One by one: the flag of a loaded layer does not reach the layers inside.
             for variable in perceiver.variables:
                 variable.trainable = False
+        self.discriminators = dict(discriminators)
         for name, discriminator in self.discriminators.items():
             if not discriminator.built:
                 discriminator.build(self.features[name](keras.Input(self.input_shapes[name])).shape)
-        self.judged = {
-            name: {
-                figure: self._number(f"{name}_{figure}", start)
-                for figure, start in (("accuracy", 0.75), ("real", 0.0), ("fake", 0.0))
-            }
-            for name in self.discriminators
-        }
-        # Only what rebuilds: codes stay those that the codebook's own averages follow.
-        self.averages = [
-            self.add_weight(
-                name=f"average_{place}",
-                shape=v.shape,
-                initializer="zeros",
-                trainable=False,
-                aggregation="only_first_replica",
-            )
-            for place, v in enumerate(self._rebuilding() if self.adversarial["average"] else ())
-        ]
-        for average, variable in zip(self.averages, self._rebuilding(), strict=False):
-            average.assign(variable)
-
-    @property
-    def generator_variables(self) -> list[Any]:
-        """Trainable variables of all but the discriminators."""
-        theirs = {id(v) for v in self.discriminator_variables}
-        return [v for v in self.trainable_variables if id(v) not in theirs]
-
-    @property
-    def discriminator_variables(self) -> list[Any]:
-        """Trainable variables of the discriminators."""
-        return [v for d in self.discriminators.values() for v in d.trainable_variables]
-
-    def compile(self, optimizer: Any, discriminator_optimizer: Any = None, **kwargs: Any) -> None:
-        """As Keras's, with an optimizer for each side.
-
-        Args:
-            optimizer: of the generator.
-            discriminator_optimizer: of the discriminators; None copies the other's settings.
-        """
-        super().compile(optimizer=optimizer, **kwargs)
-        made = discriminator_optimizer or type(self.optimizer).from_config(self.optimizer.get_config())
-        self.discriminator_optimizer = keras.optimizers.get(made)
-
-    def get_compile_config(self) -> dict[str, Any] | None:
-        if not self.compiled:
-            return None
-        pack = keras.saving.serialize_keras_object
-        return {
-            "optimizer": pack(self.optimizer),
-            "discriminator_optimizer": pack(self.discriminator_optimizer),
-        }
-
-    def compile_from_config(self, config: dict[str, Any]) -> None:
-        self.compile(**{k: keras.saving.deserialize_keras_object(v) for k, v in config.items()})
-        self.optimizer.build(self.generator_variables)
-        self.discriminator_optimizer.build(self.discriminator_variables)
-
-    def take_averages(self) -> None:
-        """Puts the averaged weights into the decoders: at the end of training."""
-        for average, variable in zip(self.averages, self._rebuilding(), strict=False):
-            variable.assign(average)
+        self._start_adversary(adversarial)
 
     def reconstruction_terms(self, name: str, out: Any, mask: Any) -> dict[str, Any]:
         terms = super().reconstruction_terms(name, out, mask)
@@ -208,9 +116,9 @@ class VQGAN(VQVAE):
         del close
         gradients = tape.gradient([rest, *last], mine, output_gradients=[share * scale, *upstream])
         self.optimizer.apply(whole(gradients, mine), mine)
-        self.discriminator_optimizer.apply(self._held(whole(lessons, theirs)), theirs)
+        self.discriminator_optimizer.apply(self.held(whole(lessons, theirs)), theirs)
         self.after_step(batch, outputs)
-        self._follow(batch, verdicts)
+        self.follow({name: sight(found, batch[f"{name}_mask"]) for name, found in verdicts.items()})
         self.step.assign_add(1)
         terms = {key: value for found in near.values() for key, value in found.items()} | apart
         return {
@@ -230,56 +138,25 @@ class VQGAN(VQVAE):
             "adversarial": self.adversarial,
         }
 
-    def _number(self, name: str, start: float) -> Any:
-        made = keras.initializers.Constant(start)
-        return self.add_weight(name=name, shape=(), initializer=made, trainable=False, aggregation="mean")
-
-    def _rebuilding(self) -> list[Any]:
+    def averaged_variables(self) -> list[Any]:
+        # Only what rebuilds: codes stay those that the codebook's own averages follow.
         return [v for decoder in self.decoders.values() for v in decoder.trainable_variables]
 
-    def _judge(self, name: str, out: Outputs, batch: Mapping[str, Any]) -> _Verdict:
-        a, mask, kind = self.adversarial, batch[f"{name}_mask"], self.adversarial["kind"]
-        count = ops.shape(mask)[0]
-        features = ops.cast(out.features, out.rebuilt.dtype)
-        judge = self.discriminators[name]
-        if judge.norm == "batch":
-            real, fake = judge(features, training=True), judge(out.rebuilt, training=True)
-        else:  # one pass: no item depends on the others
-            both = judge(ops.concatenate([features, out.rebuilt], axis=0))
-            real = Judgement(*([x[:count] for x in part] for part in both))
-            fake = Judgement(*([x[count:] for x in part] for part in both))
-        critic = gan.discriminator_loss(real.logits, fake.logits, mask, kind)
-        if a["lecam"]:
-            means = self.judged[name]
-            critic = critic + a["lecam"] * gan.lecam_loss(
-                real.logits, fake.logits, mask, means["real"], means["fake"]
-            )
-        if a["r1"]:
-            critic = critic + a["r1"] * self._r1(name, features, mask)
-        matching = gan.feature_matching_loss(real.features, fake.features, mask)
-        return _Verdict(real, fake, critic, gan.generator_loss(fake.logits, mask, kind), matching)
-
-    def _r1(self, name: str, features: Any, mask: Any) -> Any:
-        """Half the squared gradient of the logits at real items (Mescheder et al. 2018, equation 9)."""
-        import tensorflow as tf
-
-        features = ops.stop_gradient(features)
-        with tf.GradientTape() as tape:
-            tape.watch(features)
-            logits = self.discriminators[name](features).logits
-            total = sum(ops.sum(ops.mean(x, axis=(1, 2, 3))) for x in logits) / len(logits)
-        slope = tape.gradient(total, features)
-        return 0.5 * losses.masked_mean(ops.sum(ops.square(slope), axis=(1, 2, 3)), mask)
+    def _judge(self, name: str, out: Outputs, batch: Mapping[str, Any]) -> Verdict:
+        return self.verdict(
+            name, ops.cast(out.features, out.rebuilt.dtype), out.rebuilt, batch[f"{name}_mask"]
+        )
 
     def _pushed(
-        self, tape: Any, name: str, leaf: Any, hidden: Any, pull: Any, verdict: _Verdict, scale: Any
+        self, tape: Any, name: str, leaf: Any, hidden: Any, pull: Any, verdict: Verdict, scale: Any
     ) -> tuple[Any, dict[str, Any]]:
         """The gradient at the decoder's last layer, with the discriminator's push; and figures of it."""
         a = self.adversarial
         push = tape.gradient(verdict.generator, leaf, output_gradients=scale)
-        near, adversarial = (_length(self._at_last_kernel(name, hidden, x)) / scale for x in (pull, push))
-        weight = gan.adaptive_weight(near, adversarial, a["most"]) if a["adaptive"] else ops.ones(())
-        weight = weight * a["weight"] * self.ramp(a["from_step"], a["ramp"]) * self._trusted(name)
+        near, adversarial = (
+            gradient_length(self._at_last_kernel(name, hidden, x)) / scale for x in (pull, push)
+        )
+        weight = self.push_weight(name, near, adversarial)
         pull = pull + ops.cast(weight, push.dtype) * push
         if a["feature_matching"]:
             slope = tape.gradient(verdict.matching, leaf, output_gradients=scale)
@@ -303,46 +180,3 @@ class VQGAN(VQVAE):
         with tf.GradientTape() as tape:
             parameters = decoder.read_out(ops.stop_gradient(hidden))
         return tape.gradient(parameters, decoder.last.kernel, output_gradients=upstream)
-
-    def _trusted(self, name: str) -> Any:
-        accuracy = ops.convert_to_tensor(self.judged[name]["accuracy"])
-        return ops.cast(accuracy >= self.adversarial["hold_below"], "float32")
-
-    def _held(self, gradients: list[Any]) -> list[Any]:
-        """Discriminators that are not yet to learn, or are too far ahead, get no gradient."""
-        begun = ops.convert_to_tensor(self.step) >= self.adversarial["discriminator_from"]
-        found, start = [], 0
-        for name, discriminator in self.discriminators.items():
-            stop = start + len(discriminator.trainable_variables)
-            ahead = ops.convert_to_tensor(self.judged[name]["accuracy"]) > self.adversarial["hold_above"]
-            goes = ops.logical_and(begun, ops.logical_not(ahead))
-            found += [ops.cast(goes, g.dtype) * g for g in gradients[start:stop]]
-            start = stop
-        return found
-
-    def _follow(self, batch: Mapping[str, Any], verdicts: Mapping[str, _Verdict]) -> None:
-        for name, verdict in verdicts.items():
-            mask = batch[f"{name}_mask"]
-            real, fake = verdict.real.logits, verdict.fake.logits
-            seen = {
-                "accuracy": gan.discriminator_accuracy(real, fake, mask),
-                "real": gan.mean_logit(real, mask),
-                "fake": gan.mean_logit(fake, mask),
-            }
-            for figure, variable in self.judged[name].items():
-                variable.assign(SLOW * variable + (1.0 - SLOW) * seen[figure])
-        decay = ops.minimum(self.adversarial["average"], _young(self.step))
-        for average, variable in zip(self.averages, self._rebuilding(), strict=False):
-            average.assign(decay * average + (1.0 - decay) * variable)
-
-
-def _length(gradient: Any) -> Any:
-    """Norm of a gradient over the batch of all replicas, of which each holds its own mean."""
-    (summed,) = sum_over_replicas([ops.cast(gradient, "float32") / replica_count()])
-    return ops.sqrt(ops.sum(ops.square(summed)))
-
-
-def _young(step: Any) -> Any:
-    """Averages of few steps forget faster."""
-    since = ops.cast(ops.convert_to_tensor(step), "float32")
-    return (1.0 + since) / (10.0 + since)
