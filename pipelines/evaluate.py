@@ -43,6 +43,10 @@ def main(args: argparse.Namespace) -> None:
     from vqmm.training.run_folder import open_run
 
     opened = open_run(args.run)
+    if opened.config.vocoder is not None:
+        raise UserError(
+            f"{args.run} holds a vocoder; python -m benchmarks.vocoder --vocoder {args.run} judges it"
+        )
     if opened.config.prior is not None:
         from vqmm.report.write_prior import write_prior_evaluation
         from vqmm.training.prior_run import with_tokenizer

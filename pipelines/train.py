@@ -15,6 +15,7 @@ from vqmm.errors import UserError
 from vqmm.training.cluster import task_of
 from vqmm.training.prior_run import prior_config
 from vqmm.training.run_folder import RunFolder, check_run, identity
+from vqmm.training.vocoder_run import vocoder_config
 
 EXAMPLES = """\
   python -m pipelines.train --config configs/digits.yaml --data data/digits --run runs/demo
@@ -24,6 +25,7 @@ EXAMPLES = """\
       --set train.strategy=mirrored
   python -m pipelines.train --config configs/digits-prior.yaml --data data/digits --run runs/digits-prior \
       --tokenizer runs/demo
+  python -m pipelines.train --config configs/digits-vocoder.yaml --data data/digits --run runs/vocoder
 
 The same command again continues a run that was stopped or killed, to the same result."""
 
@@ -37,7 +39,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--set", nargs="+", default=[], action="extend", metavar="KEY=VALUE", help="overrides"
     )
     parser.add_argument(
-        "--tokenizer", type=Path, metavar="RUN", help="of a prior: the run whose codes it learns"
+        "--tokenizer",
+        type=Path,
+        metavar="RUN",
+        help="of a prior: the run whose codes it learns; of a vocoder: whose rebuilt log-mel",
     )
     parser.add_argument("--json", action="store_true", help="print the final figures as JSON")
 
@@ -47,14 +52,20 @@ def main(args: argparse.Namespace) -> int:
     config = load_config(args.config, args.set)
     if config.prior is not None:
         config = prior_config(config, args.tokenizer)
+    elif config.vocoder is not None:
+        config = vocoder_config(config, args.tokenizer)
     elif args.tokenizer is not None:
-        raise UserError(f"--tokenizer goes with the config of a prior; {args.config} has no prior section")
+        raise UserError(
+            f"--tokenizer goes with the config of a prior or a vocoder; {args.config} has no such section"
+        )
     dataset = Dataset.open(args.data)
     dataset.check(config)
     check_run(args.run, config, identity(dataset))
     # Loaded late, so that a wrong command line is told at once.
     if config.prior is not None:
         from vqmm.training.prior_loop import train_prior as train
+    elif config.vocoder is not None:
+        from vqmm.training.vocoder_loop import train_vocoder as train
     else:
         from vqmm.training.loop import train
     from vqmm.training.metrics_log import read_metrics

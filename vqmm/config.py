@@ -273,6 +273,23 @@ class Prior(Section):
     sampling: Sampling = Sampling()
 
 
+class Vocoder(Section):
+    """Of a run that learns to turn log-mel into sound; its spec is `data.audio` and `model.log_mel`."""
+
+    tokenizer: str = ""  # run folder; empty: it learns from the log-mel of recordings alone
+    rebuilt: Fraction = 0.5  # share of clips whose log-mel the tokenizer has rebuilt
+    finer: Count = 2  # frames of its spectrum for each log-mel frame
+    n_fft: Count = 320  # of that spectrum; whole hops of log_mel.hop_length / finer
+    dim: Count = 192
+    depth: Count = 4  # blocks over log-mel frames
+    fine_dim: Count = 128
+    fine_depth: Count = 2  # blocks over the finer frames
+    kernel: Count = 7  # frames that a block sees at once
+    segment: CountOrZero = 24  # log-mel frames that a step cuts out of each clip; 0: all
+    windows: tuple[Count, ...] = (64, 128, 256, 512, 1024)  # samples, of the loss's spectrograms
+    judged: tuple[Count, ...] = (128, 512)  # samples, of the discriminators' spectra; none: no discriminator
+
+
 class Config(Section):
     """Everything that decides a run. See `configs/` for files."""
 
@@ -286,6 +303,7 @@ class Config(Section):
     train: Train = Train()
     evaluate: Evaluate = Evaluate()
     prior: Prior | None = None  # only where the run is that of a prior
+    vocoder: Vocoder | None = None  # only where the run is that of a vocoder
 
 
 def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:

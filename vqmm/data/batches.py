@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from vqmm.config import Config
+from vqmm.config import AudioAugment, Config, ImageAugment
 from vqmm.data.augment_audio import augment_audio
 from vqmm.data.augment_image import augment_image
 from vqmm.data.draws import item_seeds, uniform
@@ -56,6 +56,7 @@ def training_batches(
     start_step: int = 0,
     augment: bool = True,
     part: Part = WHOLE,
+    alone: Literal["audio", "image"] | None = None,
 ) -> tf.data.Dataset:
     """Endless batches of pairs; batch k is a pure function of ``config.seed`` and k.
 
@@ -68,6 +69,7 @@ def training_batches(
         augment: whether to distort the items, and to step aside from the loudest
             window of recordings that are too long.
         part: rows of each batch that are made; the parts of all processes are the batch.
+        alone: a modality; the other one is left out before it is decoded, as if the data had none of it.
 
     Returns:
         Batches as in the module's description, each full. To be split over the replicas
@@ -77,6 +79,13 @@ def training_batches(
         UserError: the split is empty, or prepared otherwise than the config says.
     """
     held = _open(dataset, config, split)
+    if alone is not None:
+        held = _alone(held, alone)
+        left = AudioAugment() if alone == "image" else ImageAugment()
+        other = {"audio": "image", "image": "audio"}[alone]
+        config = config.model_copy(update={"augment": config.augment.model_copy(update={other: left})})
+        if not any(map(len, held)):
+            raise UserError(f"split {split!r} has no {alone}; choose another, or prepare data that has it")
     readers = _readers(held, config)
     pairing = pairing_of(held, config.data.pair_by, config.seed)
     size = config.train.batch_size
@@ -138,8 +147,7 @@ def evaluation_batches(
     held = _open(dataset, config, split)
     audio = modality == "audio"
     records = held.recordings if audio else held.pictures
-    # The other modality is left out before it is decoded.
-    readers = _readers(held._replace(**{"pictures" if audio else "recordings": _none(records)}), config)
+    readers = _readers(_alone(held, modality), config)
     side = 0 if audio else 1
     items = tf.constant(records.items)
 
@@ -210,6 +218,12 @@ def _column(values: list[Any], absent: Any) -> Callable[[Any], Any]:
     """Makes the function that reads rows of a column, `absent` where they are negative."""
     column = tf.constant([*values, absent])
     return lambda rows: tf.gather(column, tf.where(rows < 0, np.int64(len(values)), rows))
+
+
+def _alone(split: Split, modality: Literal["audio", "image"]) -> Split:
+    """The split with one modality: the other one is left out before it is decoded."""
+    other = "pictures" if modality == "audio" else "recordings"
+    return split._replace(**{other: _none(getattr(split, other))})
 
 
 def _none(records: Records) -> Records:

@@ -8,6 +8,7 @@ from vqmm.losses.gaussian import gaussian_kl, kl_loss
 from vqmm.losses.likelihood import likelihood_loss
 from vqmm.losses.perceptual import multiresolution_loss, perceptual_distance, perceptual_loss
 from vqmm.losses.reconstruction import reconstruction_loss
+from vqmm.losses.spectral import multiscale_mel_loss
 from vqmm.losses.swapped import sinkhorn, swapped_loss
 from vqmm.losses.weighting import masked_mean
 
@@ -21,6 +22,7 @@ __all__ = [
     "likelihood_loss",
     "masked_mean",
     "multiresolution_loss",
+    "multiscale_mel_loss",
     "perceptual_distance",
     "perceptual_loss",
     "reconstruction_loss",

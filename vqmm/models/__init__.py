@@ -1,13 +1,16 @@
 """Trainable models."""
 
+from vqmm.models.adversary import Adversary
 from vqmm.models.alphabet import without_idle_codes
 from vqmm.models.autoencoder import PairAutoencoder
 from vqmm.models.build import build_model
+from vqmm.models.build_vocoder import build_vocoder
 from vqmm.models.codes import Codes
 from vqmm.models.decoding import Sampler, Settings
 from vqmm.models.prior import Prior
 from vqmm.models.token_layout import HIDDEN, TokenLayout, layout_of
 from vqmm.models.vae import VAE, Gaussian, Posterior
+from vqmm.models.vocoder import Vocoder
 from vqmm.models.vqgan import VQGAN
 from vqmm.models.vqvae import VQVAE, Outputs
 
@@ -16,6 +19,7 @@ __all__ = [
     "VAE",
     "VQGAN",
     "VQVAE",
+    "Adversary",
     "Codes",
     "Gaussian",
     "Outputs",
@@ -25,7 +29,9 @@ __all__ = [
     "Settings",
     "TokenLayout",
     "Posterior",
+    "Vocoder",
     "build_model",
+    "build_vocoder",
     "layout_of",
     "without_idle_codes",
 ]

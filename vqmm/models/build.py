@@ -61,16 +61,11 @@ def build_model(config: Config) -> PairAutoencoder:
     )
 
 
-def _private_sizes(config: Config) -> dict[str, int]:
-    spec = config.model.quantizer
-    return {"audio": spec.audio, "image": spec.image}
-
-
-def _features(config: Config) -> dict[str, Any]:
-    """What is encoded and rebuilt, and the shapes of what comes in."""
-    audio, image, spec = config.data.audio, config.data.image, config.model.log_mel
-    log_mel = LogMel(
-        sample_rate=audio.sample_rate,
+def log_mel_of(config: Config) -> LogMel:
+    """The layer that turns a config's recordings into what is encoded."""
+    spec = config.model.log_mel
+    return LogMel(
+        sample_rate=config.data.audio.sample_rate,
         n_fft=spec.n_fft,
         hop_length=spec.hop_length,
         mels=spec.mels,
@@ -78,8 +73,21 @@ def _features(config: Config) -> dict[str, Any]:
         fmax=spec.fmax,
         name="log_mel",
     )
+
+
+def _private_sizes(config: Config) -> dict[str, int]:
+    spec = config.model.quantizer
+    return {"audio": spec.audio, "image": spec.image}
+
+
+def _features(config: Config) -> dict[str, Any]:
+    """What is encoded and rebuilt, and the shapes of what comes in."""
+    audio, image = config.data.audio, config.data.image
     return {
-        "features": {"audio": log_mel, "image": keras.layers.Identity(dtype="float32", name="pixels")},
+        "features": {
+            "audio": log_mel_of(config),
+            "image": keras.layers.Identity(dtype="float32", name="pixels"),
+        },
         "input_shapes": {
             "audio": (audio.samples,),
             "image": (image.height, image.width, image.channels),

@@ -14,7 +14,7 @@ import tensorflow as tf
 from vqmm.config import Config, Train
 from vqmm.data.batches import Part, paired_evaluation_batches, training_batches
 from vqmm.data.records import Dataset
-from vqmm.models import VQGAN, VQVAE, build_model, without_idle_codes
+from vqmm.models import VQGAN, VQVAE, Adversary, build_model, without_idle_codes
 from vqmm.training.best import BestSoFar
 from vqmm.training.checkpoints import Checkpoints, step_of
 from vqmm.training.cluster import Cluster, lost_workers_told, task_of
@@ -170,7 +170,7 @@ class Training:
     def finished_model(self) -> Any:
         """The run's model, from the checkpoint that `train.model` names."""
         model = model_from_checkpoint(self.config, self.folder.weights(self.config), self.build)
-        if isinstance(model, VQGAN):
+        if isinstance(model, Adversary):
             model.take_averages()
         if self.coded and self.config.loss.agreement:
             model = without_idle_codes(model)

@@ -11,12 +11,12 @@ import tensorflow as tf
 
 from vqmm.config import Config
 from vqmm.errors import UserError
-from vqmm.models import PairAutoencoder, Prior, build_model
+from vqmm.models import PairAutoencoder, Prior, Vocoder, build_model, build_vocoder
 from vqmm.training.checkpoints import restore_model
 from vqmm.training.precision import precision
 
 
-def save_model(model: PairAutoencoder | Prior, path: Path) -> None:
+def save_model(model: PairAutoencoder | Prior | Vocoder, path: Path) -> None:
     """Writes `model` to `path` (a `.keras` file), replacing it in one move.
 
     Raises:
@@ -41,9 +41,9 @@ def load_model(path: Path) -> Any:
         model = keras.saving.load_model(path, compile=False, safe_mode=True)
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise UserError(f"cannot read the model {path}: {_reason(error)}") from None
-    if not isinstance(model, (PairAutoencoder, Prior)):
+    if not isinstance(model, (PairAutoencoder, Prior, Vocoder)):
         raise UserError(
-            f"{path} holds a {type(model).__name__}; a run's model is a VQVAE, VQGAN, VAE or Prior"
+            f"{path} holds a {type(model).__name__}; a run's model is a VQVAE, VQGAN, VAE, Prior or Vocoder"
         )
     return model
 
@@ -56,7 +56,7 @@ def model_from_checkpoint(
     Args:
         config: of the run.
         folders: of checkpoints.
-        build: makes the model; None: as `build_model` does.
+        build: makes the model; None: as `build_model` or `build_vocoder` does.
 
     Raises:
         UserError: none of the folders has one, or it does not fit the config.
@@ -65,7 +65,8 @@ def model_from_checkpoint(
         path = tf.train.latest_checkpoint(folder)
         if path is not None:
             with precision(config.train):
-                model = build() if build else build_model(config)
+                made = build_model if config.vocoder is None else build_vocoder
+                model = build() if build else made(config)
             restore_model(model, path)
             return model
     run = folders[0].parent.parent

@@ -8,7 +8,7 @@ import keras
 import tensorflow as tf
 
 from vqmm.config import Config, Train
-from vqmm.models import VQGAN, PairAutoencoder
+from vqmm.models import Adversary
 
 NOT_DECAYED = ["bias", "gamma", "beta", "codebook"]  # names of variables that weight decay leaves alone
 LAST_RATE = 1e-2  # learning rate at the last step, relative to the highest
@@ -48,17 +48,17 @@ def make_optimizer(train: Train) -> keras.optimizers.Optimizer:
     return optimizer
 
 
-def compile_model(model: PairAutoencoder, config: Config) -> list[keras.optimizers.Optimizer]:
+def compile_model(model: Any, config: Config) -> list[keras.optimizers.Optimizer]:
     """Gives a model its optimizers, built for the variables that each moves.
 
-    A VQGAN's discriminators get Adam with short memory (beta 0.5 and 0.9) at a rate of their
+    Discriminators get Adam with short memory (beta 0.5 and 0.9) at a rate of their
     own, which does not fall: it is the generator that has to settle.
 
     Returns:
         All optimizers of the model, the generator's first.
     """
     optimizer = make_optimizer(config.train)
-    if not isinstance(model, VQGAN):
+    if not isinstance(model, Adversary) or not model.discriminators:
         model.compile(optimizer=optimizer)
         optimizer.build(model.trainable_variables)
         return [optimizer]

@@ -52,8 +52,10 @@ def prior_config(config: Config, tokenizer: str | Path | None = None) -> Config:
             f"{folder} holds no run: it has no {held.name}; give the tokenizer's run with --tokenizer RUN"
         )
     theirs = load_config(held)
-    if theirs.prior is not None or theirs.model.kind == "vae":
-        kind = "a prior" if theirs.prior is not None else "a VAE, which has no codes"
+    other = {"a prior": theirs.prior, "a vocoder": theirs.vocoder}
+    kind = next((name for name, section in other.items() if section is not None), None)
+    if kind is not None or theirs.model.kind == "vae":
+        kind = kind or "a VAE, which has no codes"
         raise UserError(f"{folder} holds {kind}; give a run of a vqvae or vqgan with --tokenizer RUN")
     for name, plain in (("data", Data()), ("model", Model())):
         if getattr(config, name) not in (plain, getattr(theirs, name)):

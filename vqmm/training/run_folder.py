@@ -38,6 +38,7 @@ CHANGEABLE = (
     "evaluate",
     "prior.tokenizer",  # it may move; its codebook may not change
     "prior.sampling",
+    "vocoder.tokenizer",
 )
 
 
@@ -103,13 +104,13 @@ class Run:
 
     Attributes:
         config: that it was trained with.
-        model: ready to encode and decode; a prior: to be drawn from.
+        model: ready to encode and decode; a prior: to be drawn from; a vocoder: to make sound.
         folder: the run folder.
         step: steps that the weights have been trained for.
     """
 
     config: Config
-    model: Any  # a PairAutoencoder or a Prior
+    model: Any  # a PairAutoencoder, a Prior or a Vocoder
     folder: Path
     step: int
 
@@ -199,6 +200,8 @@ def open_run(folder: str | Path, coded: bool = False) -> Run:
     config = load_config(run.config)
     if coded and config.prior is not None:
         raise UserError(f"{run.path} holds a prior; give the run of its tokenizer, {config.prior.tokenizer}")
+    if coded and config.vocoder is not None:
+        raise UserError(f"{run.path} holds a vocoder, which has no codes; give the run of a vqvae or vqgan")
     if coded and config.model.kind == "vae":
         raise UserError(f"{run.path} holds a VAE, which has no codes; give a run of a vqvae or vqgan")
     # Loaded late, so that a wrong path is told at once.

@@ -10,9 +10,9 @@ import matplotlib
 import numpy as np
 import tensorflow as tf
 
-from vqmm.audio.inversion import log_mel_to_audio
 from vqmm.config import Config
 from vqmm.models import VQVAE, PairAutoencoder
+from vqmm.voice import griffin_lim
 
 EXAMPLES = 8  # pictures and spectrograms
 CLIPS = 3  # sounds: each takes a tenth of a second to rebuild
@@ -58,7 +58,7 @@ class TensorBoardLog:
                 columns[name].append(np.asarray(model.reconstruct(first[other], other, to=name)))
         sounds = {
             "original": batch["audio"][:CLIPS],
-            "rebuilt": np.stack([self._sound(mel) for mel in columns["audio"][1][:CLIPS]]),
+            "rebuilt": griffin_lim(self.config)(columns["audio"][1][:CLIPS]),
         }
         with self._writer("validation").as_default(step):
             tf.summary.image("pictures", np.concatenate(columns["image"], axis=2), max_outputs=EXAMPLES)
@@ -71,11 +71,6 @@ class TensorBoardLog:
                     if values is not None:
                         tf.summary.histogram(f"codes/{name}/{part}", values)
         self._writer("validation").flush()
-
-    def _sound(self, mel: np.ndarray) -> np.ndarray:
-        spec = self.config.model.log_mel
-        rate = self.config.data.audio.sample_rate
-        return log_mel_to_audio(mel, rate, spec.n_fft, spec.hop_length, spec.fmin, spec.fmax)
 
     def _writer(self, split: str) -> Any:
         if split not in self._writers:

@@ -1,0 +1,123 @@
+"""Trains a vocoder on the recordings of prepared data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+from vqmm.config import Config
+from vqmm.data.batches import Part, evaluation_batches, training_batches
+from vqmm.data.records import Dataset
+from vqmm.encoding import codebook_fingerprint
+from vqmm.models import Vocoder, build_vocoder
+from vqmm.training.loop import Training, deterministic_ops
+from vqmm.training.precision import precision
+from vqmm.training.progress import TrainingProgress
+from vqmm.training.run_folder import Run, create_run, identity, open_run
+from vqmm.training.strategy import make_strategy
+from vqmm.training.vocoder_run import vocoder_config
+
+VALIDATION_BATCHES = 2
+
+
+def train_vocoder(
+    config: Config, dataset: Dataset, folder: str | Path, progress: TrainingProgress | None = None
+) -> Run:
+    """Trains a vocoder, or continues its run, as `vqmm.training.loop.train` does.
+
+    Args:
+        config: with a `vocoder` section.
+        dataset: prepared; its recordings alone are used.
+        folder: the run folder.
+        progress: where to show it; by default the standard error stream.
+
+    Raises:
+        UserError: as `train`; or the run in `folder` was begun with another tokenizer.
+        Interrupted: SIGINT or SIGTERM came in; a checkpoint has been saved.
+    """
+    config = vocoder_config(config)
+    dataset.check(config)
+    strategy = make_strategy(config.train)
+    tokenizer, known = None, {}
+    if config.vocoder is not None and config.vocoder.tokenizer:
+        tokenizer = open_run(config.vocoder.tokenizer, coded=True)
+        fingerprint = codebook_fingerprint(tokenizer.model)
+        known = {"tokenizer": {"run": config.vocoder.tokenizer, "fingerprint": fingerprint}}
+    with create_run(folder, config, identity(dataset) | known) as run, precision(config.train):
+        deterministic_ops(config.train)
+        shown = progress or TrainingProgress(config.train.steps)
+        return VocoderTraining(tokenizer, config, dataset, run, strategy, shown).run()
+
+
+class VocoderTraining(Training):
+    """Training of a vocoder; see `Training`.
+
+    Args:
+        tokenizer: an open run, None for the log-mel of recordings alone; the other arguments as there.
+    """
+
+    def __init__(self, tokenizer: Run | None, config: Config, dataset: Dataset, *args: Any):
+        self.tokenizer = tokenizer
+        super().__init__(config, dataset, *args)
+
+    def build(self) -> Vocoder:
+        return build_vocoder(self.config)
+
+    def batches(self) -> tf.data.Dataset:
+        part = Part(self.task.index, self.task.count)
+        batches = training_batches(self.dataset, self.config, start_step=self.step, part=part, alone="audio")
+        kept = batches.map(lambda batch: {name: batch[name] for name in ("audio", "audio_mask")})
+        if self.tokenizer is None or self.config.vocoder is None:
+            return kept
+        return kept.map(_partly_rebuilt(self.tokenizer.model, self.config.vocoder.rebuilt))
+
+    def validation(self) -> VocoderValidation | None:
+        if not self.dataset.counts.get("validation", {}).get("recordings"):
+            self.progress.say("the data has no recordings to validate on: the last model counts as the best")
+            return None
+        size = self.config.evaluate.batch_size
+        batches = evaluation_batches(self.dataset, self.config, "validation", "audio", size)
+        return VocoderValidation(self.model, batches.take(VALIDATION_BATCHES))
+
+    def show_examples(self, board: Any, validation: Any) -> None:
+        """Curves alone."""
+
+
+def _partly_rebuilt(model: Any, share: float) -> Any:
+    """Gives the first `share` of a batch, whose order is random, the log-mel that a tokenizer rebuilds."""
+
+    def given(batch: Mapping[str, Any]) -> dict[str, Any]:
+        count = round(share * batch["audio"].shape[0])
+        rebuilt = model.reconstruct(batch["audio"][:count], "audio")
+        plain = model.log_mel(batch["audio"][count:])
+        return {**batch, "log_mel": tf.concat([rebuilt, plain], axis=0)}
+
+    return tf.autograph.experimental.do_not_convert(given)
+
+
+class VocoderValidation:
+    """The loss of whole clips, the same every time.
+
+    Args:
+        model: that is trained.
+        batches: of recordings, kept in memory.
+    """
+
+    def __init__(self, model: Vocoder, batches: tf.data.Dataset):
+        self.batches = [batch["audio"].numpy() for batch in batches]
+        self._judge = tf.function(model.test_step, reduce_retracing=True, autograph=False)
+
+    def __len__(self) -> int:
+        return sum(map(len, self.batches))
+
+    def figures(self) -> dict[str, float]:
+        """Means over the clips."""
+        found: dict[str, float] = {}
+        for audio in self.batches:
+            batch = {"audio": tf.constant(audio), "audio_mask": tf.ones(len(audio), tf.bool)}
+            for name, value in self._judge(batch).items():
+                found[name] = found.get(name, 0.0) + float(value) * len(audio) / len(self)
+        return found
