@@ -22,6 +22,7 @@ EXAMPLES = """\
   python -m pipelines.generate --run runs/digits-prior --unconditional 8 --label 7 --guidance 1 --out out/7
   python -m pipelines.generate --run runs/digits-prior --from-audio seven.wav --to image --n 8 --out out/seen
   python -m pipelines.generate --run runs/digits-prior --from-image scan.png --to audio --out out/said
+  python -m pipelines.generate --run runs/digits-prior --from-image scan.png --vocoder runs/vocoder --out out
   python -m pipelines.generate --run runs/digits-prior --from-image scan.png --inpaint 0.5:1 --out out/lower
   python -m pipelines.generate --run runs/digits-prior --from-tokens scans.npz --to audio --out out/all
 
@@ -57,6 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--retries", type=int, help="for items in which their shared codes are not found again"
     )
     parser.add_argument("--tokenizer", type=Path, metavar="RUN", help="where the tokenizer's run lies now")
+    parser.add_argument("--vocoder", type=Path, metavar="RUN", help="makes sound (default: Griffin-Lim)")
     parser.add_argument("--json", action="store_true", help="print what was written as JSON")
 
 
@@ -69,19 +71,21 @@ def main(args: argparse.Namespace) -> None:
     # Loaded late, so that a wrong command line is told at once.
     from vqmm.atomic import replacing_folder
     from vqmm.generation import Studio, settings_of
+    from vqmm.training.vocoder_run import open_voice
 
+    voice = open_voice(args.vocoder, opened.tokenizer.config)
     spec = opened.spec
     wanted = {
         name: getattr(args, name)
         for name in ("steps", "temperature", "guidance", "top_k", "top_p", "retries")
     }
     settings = settings_of(spec.sampling, **wanted)
-    studio = Studio(opened, settings)
+    studio = Studio(opened, settings, voice)
     with replacing_folder(args.out, MARK) as folder:
         with _progress() as progress:
             result = _draw(args, studio, progress)
         facts = {"prior": str(args.run), "step": opened.run.step, "kind": spec.kind, "seed": args.seed}
-        facts |= settings._asdict()
+        facts |= {"vocoder": str(args.vocoder) if args.vocoder else "Griffin-Lim", **settings._asdict()}
         files = _write(folder, args, studio, result, facts)
     if args.json:
         print(json.dumps({"out": str(args.out), "files": files, **facts}))

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 DESCRIPTION = "Encodes to codes and decodes them again, into a WAV or a PNG."
 EXAMPLES = """\
   python -m pipelines.reconstruct --run runs/demo --audio seven.wav --out out/seven.wav
+  python -m pipelines.reconstruct --run runs/demo --audio seven.wav --vocoder runs/vocoder --out out/seven.wav
   python -m pipelines.reconstruct --run runs/demo --audio seven.wav --to image --out out/seven.png
   python -m pipelines.reconstruct --run runs/demo --image scan.png --shared-only --out out/gist.png
   python -m pipelines.reconstruct --run runs/demo --image scan.png --tokens out/scan.npz --out out/scan.png
@@ -46,6 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tokens", type=Path, metavar="FILE", help="also write the codes, a .npz")
     parser.add_argument("--to", choices=("audio", "image"), help="decode to this (default: what it was)")
     parser.add_argument("--shared-only", action="store_true", help="leave the private codes out")
+    parser.add_argument("--vocoder", type=Path, metavar="RUN", help="makes sound (default: Griffin-Lim)")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
 
@@ -63,15 +65,17 @@ def main(args: argparse.Namespace) -> None:
     if given is not None and args.out.suffix.lower() != suffix:
         raise UserError(f"--out {args.out}: rebuilt {to} is written as {suffix}; name the file so")
     from vqmm.training.run_folder import open_run
+    from vqmm.training.vocoder_run import open_voice
 
     opened = open_run(args.run, coded=True)
+    voice = open_voice(args.vocoder, opened.config)
     from vqmm.rebuild import rebuild, write_media
     from vqmm.retrieval.hit_files import safe_name
     from vqmm.tokens import save_tokens
 
     written: list[dict[str, str]] = []
     for tokens in _tokens(args, opened):
-        rebuilt = rebuild(opened.model, opened.config, tokens, to=args.to, shared_only=args.shared_only)
+        rebuilt = rebuild(opened.model, opened.config, tokens, args.to, args.shared_only, voice)
         suffix = SUFFIXES[args.to or tokens.modality]
         alone = given is not None or (len(rebuilt) == 1 and args.out.suffix.lower() == suffix)
         names = [f"{tokens.modality}/{safe_name(str(id))}{suffix}" for id in tokens.ids]

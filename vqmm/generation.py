@@ -19,6 +19,7 @@ from vqmm.models.generator import Drawn, Generator
 from vqmm.rebuild import rebuild
 from vqmm.tokens import TokenFile, check_fingerprint
 from vqmm.training.prior_run import PriorRun
+from vqmm.voice import Voice
 
 OTHER: dict[str, Modality] = {"audio": "image", "image": "audio"}
 Progress = Callable[[float], None]
@@ -50,13 +51,15 @@ class Studio:
     Args:
         opened: prior and tokenizer.
         settings: how to sample.
+        voice: turns log-mel into sound; None for Griffin-Lim.
     """
 
-    def __init__(self, opened: PriorRun, settings: Settings):
+    def __init__(self, opened: PriorRun, settings: Settings, voice: Voice | None = None):
         self.opened = opened
         self.model, self.config = opened.tokenizer.model, opened.tokenizer.config
         self.generator = Generator(opened.run.model, self.model, settings)
         self.settings = settings
+        self.voice = voice
 
     def unconditional(
         self, count: int, seed: int, label: int | None = None, progress: Progress | None = None
@@ -126,7 +129,7 @@ class Studio:
 
     def rebuilt(self, tokens: TokenFile) -> list[np.ndarray]:
         """What the tokenizer makes of codes."""
-        return rebuild(self.model, self.config, tokens)
+        return rebuild(self.model, self.config, tokens, voice=self.voice)
 
     def _check(self, source: TokenFile) -> None:
         check_fingerprint("the token file", source.fingerprint, self.generator.prior.fingerprint)

@@ -11,12 +11,12 @@ import soundfile
 from PIL import Image
 
 from vqmm.atomic import replacing
-from vqmm.audio import log_mel_to_audio
 from vqmm.config import Config
 from vqmm.data.shards import Modality
 from vqmm.errors import UserError
 from vqmm.models import VQVAE, Codes
 from vqmm.tokens import TokenFile
+from vqmm.voice import Voice, griffin_lim
 
 SUFFIXES = {"audio": ".wav", "image": ".png"}
 
@@ -27,6 +27,7 @@ def rebuild(
     tokens: TokenFile,
     to: Modality | None = None,
     shared_only: bool = False,
+    voice: Voice | None = None,
 ) -> list[npt.NDArray[Any]]:
     """Decodes token files.
 
@@ -37,6 +38,7 @@ def rebuild(
         to: modality to decode to; None is that of the tokens. The other one has only
             the shared codes to go by.
         shared_only: leave the private codes out, to see what the shared ones carry.
+        voice: turns log-mel into sound; None for Griffin-Lim.
 
     Returns:
         n pictures u8[H, W, C], or n recordings f32[samples] at the config's rate: as
@@ -45,6 +47,7 @@ def rebuild(
     target = to or tokens.modality
     own = target == tokens.modality
     rebuilt: list[npt.NDArray[Any]] = []
+    voice = voice or griffin_lim(config)
     size = int(config.evaluate.batch_size)
     for start in range(0, len(tokens), size):
         here = slice(start, start + size)
@@ -56,8 +59,8 @@ def rebuild(
             rebuilt += list(np.round(np.clip(features, 0.0, 1.0) * 255).astype(np.uint8))
             continue
         lengths = tokens.sizes[here, 0] if own else [config.data.audio.samples] * len(features)
-        for item, length in zip(features[..., 0], lengths, strict=True):
-            rebuilt.append(_sound(item, config, int(length)))
+        for sound, length in zip(voice(features), lengths, strict=True):
+            rebuilt.append(_unpadded(sound, config.data.audio.samples, int(length)))
     return rebuilt
 
 
@@ -81,12 +84,7 @@ def write_media(path: str | Path, media: npt.NDArray[Any], config: Config) -> No
             Image.fromarray(media[:, :, 0] if media.shape[2] == 1 else media).save(part, "PNG")
 
 
-def _sound(log_mel: npt.NDArray[np.float32], config: Config, length: int) -> npt.NDArray[np.float32]:
-    spec = config.model.log_mel
-    audio = log_mel_to_audio(
-        log_mel, config.data.audio.sample_rate, spec.n_fft, spec.hop_length, spec.fmin, spec.fmax
-    )
-    window = config.data.audio.samples
+def _unpadded(audio: npt.NDArray[np.float32], window: int, length: int) -> npt.NDArray[np.float32]:
     audio = np.pad(audio[:window], (0, max(0, window - len(audio))))
     before = max(0, (window - length + 1) // 2)  # shorter recordings were centred in zeros
     return audio[before : before + length]
