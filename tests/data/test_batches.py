@@ -199,6 +199,14 @@ def test_a_split_of_one_modality_works(dataset):
         assert take(evaluation_batches(sounds, config, "test", "image", 3), 9) == []
 
 
+def test_one_modality_may_be_taken_alone(dataset):
+    settings = config_of()
+    (whole,), (found,) = (take(training_batches(dataset, settings, alone=one), 1) for one in (None, "audio"))
+    assert found["audio_mask"].all() and not found["image_mask"].any() and not found["image"].any()
+    assert found["audio"].shape == whole["audio"].shape
+    assert not any(b"+" in name for name in found["id"])
+
+
 def test_an_empty_split_is_refused(dataset):
     empty = FakeDataset(Split(recordings_of([]), pictures_of([])))
     with pytest.raises(UserError, match="'test' is empty"):

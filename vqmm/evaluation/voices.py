@@ -13,6 +13,7 @@ from vqmm.metrics.fidelity import si_sdr
 from vqmm.metrics.mel_distance import multiscale_mel_distance
 
 LOUD_ENOUGH = 1e-8  # mean square of a recording that can be compared sample by sample
+MOST_DB = 100.0  # a perfect copy scores this and not infinity
 
 
 def voices_section(
@@ -47,7 +48,7 @@ def voices_section(
 
     real, known = extractor.features(seen(recordings)), labels[rows] >= 0
     rate, original = log_mel.sample_rate, recordings[rows]
-    heard = np.square(original, dtype="float64").mean(axis=1) > LOUD_ENOUGH
+    heard = np.square(original, dtype="float64").mean(axis=1) > LOUD_ENOUGH  # silence has no ratio
 
     def figure(values: np.ndarray) -> dict[str, Any]:
         return bootstrap_figure(values, resamples=resamples, seed=seed).to_json()
@@ -64,7 +65,10 @@ def voices_section(
             found["recognised"] = figure(right[known].astype("float64"))
         if name != "real":
             distance = multiscale_mel_distance(original, audio, rate)
-            found |= {"mel_distance": figure(distance), "si_sdr": figure(si_sdr(original, audio)[heard])}
+            found |= {
+                "mel_distance": figure(distance),
+                "si_sdr": figure(np.clip(si_sdr(original, audio)[heard], -MOST_DB, MOST_DB)),
+            }
             first = distance if first is None else first
             found["mel_gain"] = figure(first - distance)
         section[name] = found
