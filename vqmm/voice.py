@@ -36,10 +36,15 @@ def griffin_lim(config: Config) -> Voice:
 
 def neural(vocoder: Any) -> Voice:
     """The voice of a `vqmm.models.Vocoder`; as `griffin_lim`."""
+    import tensorflow as tf
+
+    @tf.function(reduce_retracing=True, autograph=False)
+    def speak(log_mel: Any) -> Any:
+        return vocoder(log_mel, training=False)
 
     def voice(log_mel: Sound) -> Sound:
         parts = [
-            np.asarray(vocoder(log_mel[start : start + BATCH], training=False))
+            speak(tf.constant(log_mel[start : start + BATCH])).numpy()
             for start in range(0, len(log_mel), BATCH)
         ]
         return np.clip(np.nan_to_num(np.concatenate(parts)), -1.0, 1.0).astype(np.float32)

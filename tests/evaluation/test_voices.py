@@ -45,6 +45,10 @@ def test_gains_are_clip_by_clip_over_the_first_voice(section):
     assert section["noisy"]["mel_gain"]["value"] == 0
     gain, distance = section["same"]["mel_gain"], section["noisy"]["mel_distance"]
     assert gain["value"] == pytest.approx(distance["value"]) and gain["ci95"][0] > 0
+    gain = section["same"]["frechet_gain"]
+    apart = section["noisy"]["frechet"]["value"] - section["same"]["frechet"]["value"]
+    assert gain["value"] == pytest.approx(apart) and 0 < gain["ci95"][0] < apart < gain["ci95"][1]
+    assert section["noisy"]["frechet_gain"]["ci95"] == [0, 0]
 
 
 def test_phase_counts_for_si_sdr_alone_and_silence_does_not(section):

@@ -9,7 +9,9 @@ import numpy as np
 
 from vqmm.evaluation.extractors import Extractor, scaled
 from vqmm.metrics import bootstrap_figure, frechet_distance
+from vqmm.metrics.bootstrap import Figure
 from vqmm.metrics.fidelity import si_sdr
+from vqmm.metrics.frechet import RESAMPLES
 from vqmm.metrics.mel_distance import multiscale_mel_distance
 
 LOUD_ENOUGH = 1e-8  # mean square of a recording that can be compared sample by sample
@@ -39,8 +41,9 @@ def voices_section(
 
     Returns:
         By voice `mel_distance`, `frechet`, `si_sdr` (dB; it asks for the phase, which a log-mel does not
-        hold) and, with labels, `recognised`; `mel_gain` is how much nearer in mel distance a clip is than
-        that of the first voice. `real` has `frechet` and `recognised` of the recordings in `rows`.
+        hold) and, with labels, `recognised`; `mel_gain` and `frechet_gain` tell how much nearer than the
+        first voice it is, with intervals over the same clips for both. `real` has `frechet` and
+        `recognised` of the recordings in `rows`.
     """
 
     def seen(audio: np.ndarray) -> np.ndarray:
@@ -54,12 +57,11 @@ def voices_section(
         return bootstrap_figure(values, resamples=resamples, seed=seed).to_json()
 
     section: dict[str, Any] = {}
-    first: np.ndarray | None = None
+    first: tuple[np.ndarray, np.ndarray] | None = None
     for name, audio in {"real": original, **sounds}.items():
         items = seen(audio)
-        found: dict[str, Any] = {
-            "frechet": frechet_distance(real, extractor.features(items), seed=seed).to_json()
-        }
+        features = extractor.features(items)
+        found: dict[str, Any] = {"frechet": frechet_distance(real, features, seed=seed).to_json()}
         if extractor.kind == "labels" and known.any():
             right = extractor.probabilities(items).argmax(1) == labels[rows]
             found["recognised"] = figure(right[known].astype("float64"))
@@ -69,7 +71,21 @@ def voices_section(
                 "mel_distance": figure(distance),
                 "si_sdr": figure(np.clip(si_sdr(original, audio)[heard], -MOST_DB, MOST_DB)),
             }
-            first = distance if first is None else first
-            found["mel_gain"] = figure(first - distance)
+            first = first or (distance, features)
+            found["mel_gain"] = figure(first[0] - distance)
+            found["frechet_gain"] = _frechet_gain(real, first[1], features, seed).to_json()
         section[name] = found
     return section
+
+
+def _frechet_gain(real: np.ndarray, first: np.ndarray, other: np.ndarray, seed: int) -> Figure:
+    """How much nearer to `real` the second set is, over the same clips drawn anew for both."""
+
+    def gain(rows: Any) -> float:
+        one, two = (frechet_distance(real, side[rows], resamples=0).value for side in (first, other))
+        return one - two
+
+    rng, count = np.random.default_rng(seed), len(first)
+    drawn = [gain(rng.integers(count, size=count)) for _ in range(RESAMPLES)]
+    low, high = np.percentile(drawn, [2.5, 97.5])
+    return Figure(gain(slice(None)), (float(low), float(high)), count)
