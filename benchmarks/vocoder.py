@@ -24,7 +24,7 @@ from vqmm.errors import UserError
 if TYPE_CHECKING:
     import numpy as np
 
-FIGURES = ("mel_distance", "mel_gain", "frechet", "frechet_gain", "recognised", "si_sdr")
+FIGURES = ("mel_distance", "mel_gain", "frechet", "frechet_gain", "recognised", "si_sdr", "frame_lines")
 SHOWN = 4  # clips of the plot
 CEILING = 70.0  # dB below the loudest cell, drawn black
 
@@ -146,7 +146,7 @@ def show(tree: Mapping[str, Any]) -> None:
     for kind in ("recorded", "rebuilt"):
         for name, found in tree[kind].items():
             table.add_row(kind, name, *(_told(found.get(figure)) for figure in FIGURES))
-    console = Console(width=180)
+    console = Console(width=210)
     console.print(table)
     if "time" in tree:
         found = tree["time"]

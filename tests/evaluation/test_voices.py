@@ -55,4 +55,4 @@ def test_phase_counts_for_si_sdr_alone_and_silence_does_not(section):
     assert section["upside down"]["mel_distance"]["value"] == 0
     assert section["noisy"]["si_sdr"]["n"] == 11
     assert section["noisy"]["si_sdr"]["value"] == pytest.approx(10 * np.log10(0.125 / 0.09), abs=0.7)
-    assert set(section["real"]) == {"frechet", "recognised"}
+    assert set(section["real"]) == {"frechet", "recognised", "frame_lines"}

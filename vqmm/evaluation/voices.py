@@ -11,6 +11,7 @@ from vqmm.evaluation.extractors import Extractor, scaled
 from vqmm.metrics import bootstrap_figure, frechet_distance
 from vqmm.metrics.bootstrap import Figure
 from vqmm.metrics.fidelity import si_sdr
+from vqmm.metrics.frame_lines import frame_lines
 from vqmm.metrics.frechet import RESAMPLES
 from vqmm.metrics.mel_distance import multiscale_mel_distance
 
@@ -41,9 +42,9 @@ def voices_section(
 
     Returns:
         By voice `mel_distance`, `frechet`, `si_sdr` (dB; it asks for the phase, which a log-mel does not
-        hold) and, with labels, `recognised`; `mel_gain` and `frechet_gain` tell how much nearer than the
-        first voice it is, with intervals over the same clips for both. `real` has `frechet` and
-        `recognised` of the recordings in `rows`.
+        hold), `frame_lines` (dB) and, with labels, `recognised`; `mel_gain` and `frechet_gain` tell how
+        much nearer than the first voice it is, with intervals over the same clips for both. `real` has
+        what can be said of the recordings in `rows` alone.
     """
 
     def seen(audio: np.ndarray) -> np.ndarray:
@@ -65,6 +66,7 @@ def voices_section(
         if extractor.kind == "labels" and known.any():
             right = extractor.probabilities(items).argmax(1) == labels[rows]
             found["recognised"] = figure(right[known].astype("float64"))
+        found["frame_lines"] = figure(frame_lines(audio, log_mel.hop_length)[heard])
         if name != "real":
             distance = multiscale_mel_distance(original, audio, rate)
             found |= {
