@@ -12,7 +12,7 @@ SET ?=
 TUXPAINT ?= $(wildcard data/tuxpaint/source/stamps)
 JOBS ?= 2
 
-.PHONY: help install demo test soak fuzz audit lint bench bench-export bench-quantizers bench-input bench-retrieval bench-training seeds ablations compare prior app pins clean
+.PHONY: help install demo test soak fuzz audit lint bench bench-export bench-quantizers bench-input bench-retrieval bench-training seeds ablations compare prior vocoder app pins clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/'
@@ -62,6 +62,10 @@ prior: $(STAMP)  ## a prior over the demo's codes: trained, judged, drawn from, 
 	$(BIN)/python -m pipelines.evaluate --run runs/digits-prior --data $(DATA)
 	$(BIN)/python -m pipelines.generate --run runs/digits-prior --unconditional 24 --out runs/digits-prior/drawn
 	$(BIN)/python -m benchmarks.generation --run runs/digits-prior --json runs/digits-prior/generation.json
+
+vocoder: $(STAMP)  ## a vocoder for the demo's log-mel: trained, judged and timed beside Griffin-Lim
+	$(BIN)/python -m pipelines.train --config configs/digits-vocoder.yaml --data $(DATA) --run runs/vocoder
+	$(BIN)/python -m benchmarks.vocoder --vocoder runs/vocoder --run $(RUN) --data $(DATA) --json runs/vocoder/judged.json --plot runs/vocoder/judged.png
 
 bench: $(STAMP)  ## what the demo's model carries over to other voices, pens and framings
 	$(BIN)/python -m benchmarks.transfer --run $(RUN) --data $(DATA) $(if $(TUXPAINT),--tuxpaint $(TUXPAINT))
