@@ -64,7 +64,7 @@ prior: $(STAMP)  ## a prior over the demo's codes: trained, judged, drawn from, 
 	$(BIN)/python -m benchmarks.generation --run runs/digits-prior --json runs/digits-prior/generation.json
 
 vocoder: $(STAMP)  ## a vocoder for the demo's log-mel: trained, judged and timed beside Griffin-Lim
-	$(BIN)/python -m pipelines.train --config configs/digits-vocoder.yaml --data $(DATA) --run runs/vocoder
+	$(BIN)/python -m pipelines.train --config configs/digits-vocoder.yaml --data $(DATA) --run runs/vocoder --tokenizer $(RUN)
 	$(BIN)/python -m benchmarks.vocoder --vocoder runs/vocoder --run $(RUN) --data $(DATA) --json runs/vocoder/judged.json --plot runs/vocoder/judged.png
 
 bench: $(STAMP)  ## what the demo's model carries over to other voices, pens and framings
