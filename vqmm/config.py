@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, get_args
 import pydantic
 import yaml
 
+from vqmm.config_file import override, read_tree
 from vqmm.errors import UserError, nearest
 
 
@@ -320,7 +321,7 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
         UserError: for a missing file, bad YAML, an unknown key or an ill-typed
             value; it names the key, the value, what is legal and the nearest key.
     """
-    return check_config(_override(_read(Path(path), ()), overrides), str(path))
+    return check_config(override(read_tree(Path(path)), overrides), str(path))
 
 
 def check_config(tree: dict[str, Any], origin: str = "config") -> Config:
@@ -335,50 +336,6 @@ def save_config(config: Config, path: str | Path) -> None:
     """Writes the merged config as YAML."""
     tree = config.model_dump(mode="json")
     Path(path).write_text(yaml.safe_dump(tree, sort_keys=False), encoding="utf-8")
-
-
-def _read(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
-    path = path.resolve()
-    if path in seen:
-        raise UserError(f"{path}: 'extends' goes in a circle: {' -> '.join(map(str, (*seen, path)))}")
-    try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"cannot read the config {path}: {error.strerror or error}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
-    tree = {} if tree is None else tree
-    if not isinstance(tree, dict):
-        raise UserError(f"{path} holds a {type(tree).__name__}; a config is a mapping of keys to values")
-    base = tree.pop("extends", None)
-    if base is None:
-        return tree
-    if not isinstance(base, str):
-        raise UserError(f"{path}: extends={base!r}; it takes the path of one base file")
-    return _merge(_read(path.parent / base, (*seen, path)), tree)
-
-
-def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
-    merged = dict(base)
-    for key, value in over.items():
-        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
-        merged[key] = _merge(merged[key], value) if both else value
-    return merged
-
-
-def _override(tree: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
-    for text in overrides:
-        key, equals, value = text.partition("=")
-        if not equals or not key.strip():
-            raise UserError(f"--set {text!r}: write it as section.key=value, as in --set train.steps=100")
-        try:
-            leaf: Any = yaml.safe_load(value)
-        except yaml.YAMLError:
-            raise UserError(f"--set {text!r}: {value!r} is not a YAML value") from None
-        for part in reversed(key.strip().split(".")):
-            leaf = {part: leaf}
-        tree = _merge(tree, leaf)
-    return tree
 
 
 def _explain(error: Any, origin: str) -> str:
