@@ -44,7 +44,9 @@ def run_by_beam(work: Callable[[Any], None], elements: Iterable[Any], options: S
         raise
     except Exception as error:  # runners raise nearly anything
         said = " ".join(str(error).split())[:300]
-        raise UserError(f"Beam failed ({type(error).__name__}: {said}); what is done is kept, run it again") from error
+        raise UserError(
+            f"Beam failed ({type(error).__name__}: {said}); what is done is kept, run it again"
+        ) from error
 
 
 @dataclass(frozen=True)
