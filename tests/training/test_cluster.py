@@ -4,6 +4,7 @@ import json
 import os
 import re
 import subprocess
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -76,13 +77,31 @@ def test_one_process_agrees_with_itself():
     assert float(weight) == 3.0
 
 
-def test_the_guides_job_makes_a_config_that_says_who_is_who():
+@pytest.fixture
+def guides_job(tmp_path):
+    """Starts what a pod of the guide's job runs, with a python that says what it was given."""
     guide = (Path(__file__).parents[2] / "docs" / "distributed.md").read_text()
-    script = re.search(r"\n +export (TF_CONFIG='.*?\}\}')\n\s+python", guide, re.DOTALL)[1]
-    said = subprocess.run(
-        ["sh", "-c", f'{script}; printf %s "$TF_CONFIG"'],
-        env={**os.environ, "JOB_COMPLETION_INDEX": "1"},
-        capture_output=True,
-        text=True,
-    )
-    assert task_of(MANY, {"TF_CONFIG": said.stdout}) == Task(1, 2), said
+    script = textwrap.dedent(re.search(r"args:\n +- \|\n(.*?)```", guide, re.DOTALL)[1])
+    stub = tmp_path / "python"
+    stub.write_text('#!/bin/sh\nprintf "%s\\n" "$TF_CONFIG"\ntrap "exit 0" TERM\nsleep "$NAP" & wait $!\n')
+    stub.chmod(0o755)
+
+    def start(nap):
+        path = f"{tmp_path}:{os.environ['PATH']}"
+        env = {**os.environ, "PATH": path, "JOB_COMPLETION_INDEX": "1", "NAP": nap}
+        return subprocess.Popen(["sh", "-c", script], env=env, stdout=subprocess.PIPE, text=True)
+
+    return start
+
+
+def test_the_guides_job_makes_a_config_that_says_who_is_who(guides_job):
+    with guides_job("0") as pod:
+        said, _ = pod.communicate(timeout=60)
+    assert pod.returncode == 0 and task_of(MANY, {"TF_CONFIG": said}) == Task(1, 2), said
+
+
+def test_the_guides_job_is_not_done_when_it_was_stopped(guides_job):
+    with guides_job("30") as pod:
+        pod.stdout.readline()  # it runs
+        pod.terminate()
+        assert pod.wait(timeout=60) == 143
