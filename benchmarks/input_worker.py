@@ -28,10 +28,10 @@ def ours(task: dict[str, Any], augment: bool = False) -> None:
     from vqmm.config import check_config
     from vqmm.data.batches import training_batches
     from vqmm.data.records import Dataset
-    from vqmm.models.build import _features
+    from vqmm.models.build import log_mel_of
 
     config = check_config(task["config"])
-    log_mel = _features(config)["features"]["audio"]
+    log_mel = log_mel_of(config)
     batches = training_batches(Dataset.open(task["data"]), config, augment=augment)
     iterator = iter(batches.map(lambda batch: (log_mel(batch["audio"]), batch["image"])))
 
@@ -117,13 +117,13 @@ def waiting(task: dict[str, Any]) -> None:
     from vqmm.data.records import Dataset
     from vqmm.models import build_model
     from vqmm.training.optimizer import compile_model
-    from vqmm.training.step_runner import _numbers
+    from vqmm.training.step_runner import numbers_of
 
     config = check_config(task["config"])
     data = Dataset.open(task["data"]) if task["data"] else _made_up(config, Path(task["scratch"]))
     model: Any = build_model(config)
     compile_model(model, config)
-    iterator = iter(training_batches(data, config).map(_numbers))
+    iterator = iter(training_batches(data, config).map(numbers_of))
     step = tf.function(lambda batch: model.train_step(batch)["loss"], autograph=False)
     spent = {"waiting": 0.0, "all": 0.0, "steps": 0}
 

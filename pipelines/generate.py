@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipelines.cli import run
+from vqmm.data.shards import OTHER
 from vqmm.errors import UserError
 
 if TYPE_CHECKING:
@@ -29,7 +30,6 @@ EXAMPLES = """\
 --inpaint takes the part that is drawn anew: rows from:to, and after a comma columns, as shares of the item.
 Rows of a picture run down, those of a recording along time. Settings left out are the prior's own; with
 its guidance, what is drawn from nothing is guided by the shared codes that were drawn first."""
-OTHER = {"audio": "image", "image": "audio"}
 MARK = "generated.json"
 COLUMNS = 10  # of the sheets
 

@@ -24,7 +24,6 @@ EXAMPLES = """\
       --data data/digits --save out/seven
 
 A score is the sum over slots of the cosine between query and item, so it is at most the number of slots."""
-KINDS = {"audio": "recordings", "image": "pictures", "any": "items"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -78,7 +77,8 @@ def main(args: argparse.Namespace) -> None:
     path = args.audio or args.image
     if not path.is_file():
         raise UserError(f"{path}: no such file")
-    from vqmm.retrieval.question import OTHER, Question, answer, check_question, parse_where
+    from vqmm.data.shards import OTHER
+    from vqmm.retrieval.question import Question, answer, check_question, parse_where
 
     asked: Modality = "audio" if args.audio else "image"
     where = parse_where([text for texts in args.where for text in texts])
@@ -128,6 +128,8 @@ def _show(query: dict[str, Any], rows: list[dict[str, Any]], as_json: bool) -> N
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
+
+    from vqmm.retrieval.question import KINDS
 
     title = f"{query['path']}: {KINDS[query['searched']]} (score of at most {query['best_possible']})"
     columns = ["id", "label", *(["caption"] if any("caption" in row for row in rows) else [])]

@@ -119,13 +119,12 @@ def _sources(
 
 
 def _shards(dataset: Dataset, split: str, out: Path) -> Iterator[tuple[Path, Modality, str]]:
-    from vqmm.data.shards import MODALITIES
+    from vqmm.encoding import KINDS
 
     counts = dataset.counts.get(split)
     if counts is None:
         raise UserError(f"unknown split {split!r}; it is one of {', '.join(dataset.counts)}")
-    kinds = {"audio": "recordings", "image": "pictures"}
-    found = [modality for modality in MODALITIES if counts[kinds[modality]]]
+    found = [modality for modality, kind in KINDS.items() if counts[kind]]
     if not found:
         raise UserError(f"split {split!r} of {dataset.folder} is empty; choose another")
     for modality in found:

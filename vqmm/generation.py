@@ -10,7 +10,7 @@ import numpy as np
 
 from vqmm.config import Sampling
 from vqmm.data.file_records import file_records
-from vqmm.data.shards import Modality
+from vqmm.data.shards import OTHER, Modality
 from vqmm.encoding import codebook_fingerprint, encode_records, tokens_of
 from vqmm.errors import UserError
 from vqmm.inpainting import kept_places
@@ -21,7 +21,6 @@ from vqmm.tokens import TokenFile, check_fingerprint
 from vqmm.training.prior_run import PriorRun
 from vqmm.voice import Voice
 
-OTHER: dict[str, Modality] = {"audio": "image", "image": "audio"}
 Progress = Callable[[float], None]
 
 

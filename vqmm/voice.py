@@ -47,6 +47,6 @@ def neural(vocoder: Any) -> Voice:
             speak(tf.constant(log_mel[start : start + BATCH])).numpy()
             for start in range(0, len(log_mel), BATCH)
         ]
-        return np.clip(np.nan_to_num(np.concatenate(parts)), -1.0, 1.0).astype(np.float32)
+        return np.clip(np.concatenate(parts), -1.0, 1.0).astype(np.float32)
 
     return voice

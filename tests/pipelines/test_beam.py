@@ -15,7 +15,7 @@ from vqmm.tokens import TokenFile, join_tokens
 
 needs_beam = pytest.mark.skipif(
     importlib.util.find_spec("apache_beam") is None,
-    reason="the extra `beam` is not installed: it wants an older Pillow than the pins",
+    reason="the extra `beam` is not installed: it wants an older python-dateutil than the pins",
 )
 
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 from vqmm.app.code_map import code_map
 from vqmm.data.records import Dataset
-from vqmm.data.shards import Modality
+from vqmm.data.shards import OTHER, Modality
 from vqmm.encoding import codebook_fingerprint, encode_batches, tokens_of, traced_encoder
 from vqmm.errors import UserError
 from vqmm.rebuild import rebuild
@@ -20,14 +20,12 @@ from vqmm.retrieval import FaissIndex
 from vqmm.retrieval.hit_files import StoredItems
 from vqmm.retrieval.hit_rows import hit_rows
 from vqmm.retrieval.model_index import query_values
+from vqmm.retrieval.question import Question, answer, check_question
 from vqmm.serving.media import MediaReader
 from vqmm.serving.refused import Refused
 from vqmm.serving.settings import Settings
 from vqmm.tokens import TokenFile
 from vqmm.training.run_folder import Run
-
-OTHER: dict[str, Modality] = {"audio": "image", "image": "audio"}
-KINDS = {"audio": "recordings", "image": "pictures"}
 
 Media = npt.NDArray[Any]
 """A picture u8[H, W, C] or a recording f32[samples]."""
@@ -130,7 +128,7 @@ class Explorer:
         tokens = tokens_of(self.model, self.config, encoded, np.array([length]))
         return Query(tokens, query_values(self.model, encoded), _media(values[0], modality, length))
 
-    def search(self, query: Query, k: int, modality: str | None = None) -> list[Found]:
+    def search(self, query: Query, k: int, modality: Modality | None = None) -> list[Found]:
         """The k items that fit best, or all where there are fewer; those of the other modality.
 
         Args:
@@ -142,10 +140,8 @@ class Explorer:
             UserError: the index holds none, or the data does not hold what the index names.
         """
         wanted = modality or OTHER[query.tokens.modality]
-        held = self.index.count(wanted)
-        if not held:
-            raise UserError(f"the index holds no {KINDS[wanted]}; index data that has some")
-        hits = self.index.search(query.vectors, min(k, held), wanted)
+        question = Question(wanted, min(k, self.index.count(wanted)))
+        hits = answer(self.index, query.vectors, check_question(self.index, question))
         rows = hit_rows(hits.items[0], hits.scores[0].tolist())
         codes = self._codes[hits.positions[0]]
         if self._stored is not None:

@@ -7,7 +7,8 @@ from typing import Any
 
 from markupsafe import Markup
 
-from vqmm.app.explorer import OTHER, Explorer, Found, Media, Query, Rebuilt
+from vqmm.app.explorer import Explorer, Found, Media, Query, Rebuilt
+from vqmm.data.shards import OTHER
 from vqmm.generation import Result
 from vqmm.report.code_map_plot import Lit, code_map_plot
 from vqmm.report.generated import log_mel_of, shown

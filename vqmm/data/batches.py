@@ -23,6 +23,7 @@ from vqmm.data.draws import item_seeds, uniform
 from vqmm.data.pairing import pairing_of
 from vqmm.data.readers import AudioReader, ImageReader, audio_reader, decoded_bytes, image_reader
 from vqmm.data.records import Dataset, Records, Split
+from vqmm.data.shards import OTHER
 from vqmm.errors import UserError
 
 WINDOW_STREAM = 99  # of an item's random numbers: where its window lies
@@ -82,8 +83,7 @@ def training_batches(
     if alone is not None:
         held = _alone(held, alone)
         left = AudioAugment() if alone == "image" else ImageAugment()
-        other = {"audio": "image", "image": "audio"}[alone]
-        config = config.model_copy(update={"augment": config.augment.model_copy(update={other: left})})
+        config = config.model_copy(update={"augment": config.augment.model_copy(update={OTHER[alone]: left})})
         if not any(map(len, held)):
             raise UserError(f"split {split!r} has no {alone}; choose another, or prepare data that has it")
     readers = _readers(held, config)

@@ -11,6 +11,7 @@ Modality = Literal["audio", "image"]
 
 SPLITS = ("train", "validation", "test")
 MODALITIES: tuple[Modality, ...] = ("audio", "image")
+OTHER: dict[str, Modality] = {"audio": "image", "image": "audio"}
 NO_LABEL = -1
 
 

@@ -10,7 +10,7 @@ from keras import ops
 
 from vqmm import losses
 from vqmm.losses import adversarial as gan
-from vqmm.models.ramp import ramp
+from vqmm.models.steps import ramp
 from vqmm.networks import Judgement
 from vqmm.replicas import replica_count, sum_over_replicas
 

@@ -9,7 +9,7 @@ import keras
 from keras import ops
 
 from vqmm import losses
-from vqmm.models.ramp import ramp
+from vqmm.models.steps import add_step, ramp
 from vqmm.networks import Latents
 from vqmm.replicas import replica_count
 
@@ -58,14 +58,7 @@ class PairAutoencoder(keras.Model):
         self.weights_of_losses = {**self.WEIGHTS, **(weights or {})}
         self.seed = seed
         self.random = keras.random.SeedGenerator(seed)
-        self.step = self.add_weight(
-            name="step",
-            shape=(),
-            dtype="int64",
-            initializer="zeros",
-            trainable=False,
-            aggregation="only_first_replica",
-        )
+        self.step = add_step(self)
         for name, shape in self.input_shapes.items():
             item = keras.Input(shape)
             if not self.encoders[name].built:

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from vqmm.models.steps import add_step
 from vqmm.models.token_layout import HIDDEN, TokenLayout
 from vqmm.networks.transformer import Cache, TransformerBlock
 from vqmm.replicas import replica_count, sum_over_replicas
@@ -87,14 +88,7 @@ class Prior(keras.Model):
             keras.layers.Dense(section.choices, name=f"choose_{section.name}")
             for section in self.tokens.sections
         ]
-        self.step = self.add_weight(
-            name="step",
-            shape=(),
-            dtype="int64",
-            initializer="zeros",
-            trainable=False,
-            aggregation="only_first_replica",
-        )
+        self.step = add_step(self)
         self.code_vectors.build((None, self.tokens.length))
         self.label_vectors.build((None,))
         for layer in (*self.blocks, self.last, *self.choosers):

@@ -12,6 +12,7 @@ from vqmm import losses
 from vqmm.audio import LogMel
 from vqmm.models.adversary import Adversary, gradient_length, sight
 from vqmm.models.autoencoder import whole
+from vqmm.models.steps import add_step
 from vqmm.replicas import replica_count
 
 FLOOR = 1e-7  # power that the loss still hears: below that of the log-mel that is given
@@ -70,14 +71,7 @@ class Vocoder(Adversary, keras.Model):
             for window in self.windows
             if window <= length
         ]
-        self.step = self.add_weight(
-            name="step",
-            shape=(),
-            dtype="int64",
-            initializer="zeros",
-            trainable=False,
-            aggregation="only_first_replica",
-        )
+        self.step = add_step(self)
         if not self.decoder.built:
             self.decoder.build((None, frames, log_mel.mels, 1))
         for discriminator in self.discriminators.values():

@@ -14,10 +14,9 @@ from vqmm.retrieval.protocol import Hits, Where
 from vqmm.retrieval.query_expansion import expanded
 
 Wanted = Literal["audio", "image", "any"]
-OTHER: dict[str, Wanted] = {"audio": "image", "image": "audio"}
 QUERIES = ("continuous", "codes", "expanded")
 USUAL = 10  # hits, where the question names no number
-_KINDS = {"audio": "recordings", "image": "pictures", "any": "items"}
+KINDS = {"audio": "recordings", "image": "pictures", "any": "items"}
 
 
 class Question(NamedTuple):
@@ -79,7 +78,7 @@ def check_question(index: FaissIndex, question: Question) -> Checked:
     if rerank and not index.holds_vectors:
         raise UserError(f"rerank={rerank}: the index holds no vectors; index --vectors keeps them")
     held = index.count(question.modality, where)
-    such = f"{_KINDS[wanted]}{' that meet the conditions' if where else ''}"
+    such = f"{KINDS[wanted]}{' that meet the conditions' if where else ''}"
     if not held:
         raise UserError(f"the index holds no {such}; index data that has some, or set modality or where")
     k = min(USUAL, held) if k is None else k

@@ -9,11 +9,11 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
+from vqmm.data.shards import OTHER
 from vqmm.errors import UserError
 from vqmm.retrieval import FaissIndex
 from vqmm.retrieval.hit_rows import hit_rows
 from vqmm.retrieval.question import (
-    OTHER,
     Checked,
     Question,
     answer,

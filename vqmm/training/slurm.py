@@ -37,8 +37,9 @@ def slurm_config(environment: Mapping[str, str]) -> dict[str, Any] | None:
         place = int(environment["SLURM_PROCID"])
         pairs = list(zip(hosts, counts, strict=True))
         workers = [f"{host}:{PORT + number}" for host, count in pairs for number in range(count)]
-        workers[place]  # noqa: B018 - raises where there is no such task
-    except (ValueError, IndexError):
+        if place not in range(len(workers)):
+            raise ValueError("there is no such task")
+    except ValueError:
         raise UserError(
             f"SLURM_STEP_NODELIST={nodes!r}, SLURM_STEP_TASKS_PER_NODE={told!r} and "
             f"SLURM_PROCID={environment['SLURM_PROCID']!r} do not fit each other; "

@@ -25,7 +25,7 @@ class StepRunner:
 
     def __init__(self, model: Any, strategy: Any, batches: tf.data.Dataset, jit_compile: bool = False):
         self.names: list[str] = []
-        self._iterator: Iterator[Any] = iter(_spread(strategy, batches.map(_numbers)))
+        self._iterator: Iterator[Any] = iter(_spread(strategy, batches.map(numbers_of)))
 
         @tf.autograph.experimental.do_not_convert  # nothing in a step needs it, and it is slow
         def one(batch: Any) -> Any:
@@ -58,6 +58,6 @@ def _spread(strategy: Any, batches: tf.data.Dataset) -> Any:
     return strategy.distribute_datasets_from_function(lambda _: batches.rebatch(each))
 
 
-def _numbers(batch: dict[str, Any]) -> dict[str, Any]:
-    # Text can be put neither on a GPU nor through XLA, and no step reads it.
+def numbers_of(batch: dict[str, Any]) -> dict[str, Any]:
+    """A batch without its text, which can be put neither on a GPU nor through XLA; no step reads it."""
     return {name: value for name, value in batch.items() if value.dtype != tf.string}
