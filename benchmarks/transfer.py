@@ -3,7 +3,8 @@
     python -m benchmarks.transfer --run runs/demo --data data/digits [--json FILE]
 
 Each row judges retrieval between one kind of stand-in and the built-in test split's
-other side, both ways: by code distance, by the query's latents against the codes of what is
+other side, both ways: by code distance (and by shared codes alone, where the run has
+fine ones), by the query's latents against the codes of what is
 searched (as an index is asked), and by latents on both sides; the last row is stand-ins
 against stand-ins. The stand-ins are made (people's voice prompts and fonts come from Debian
 packages, flite from the system); what could not be had is said.
@@ -19,7 +20,12 @@ from typing import Any
 
 from pipelines.cli import run
 
-SCORES = {"code_distance": "code distance", "asymmetric": "latents to codes", "continuous": "continuous"}
+SCORES = {
+    "code_distance": "code distance",
+    "shared_distance": "shared codes alone",
+    "asymmetric": "latents to codes",
+    "continuous": "continuous",
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -60,6 +66,8 @@ def main(args: argparse.Namespace) -> None:
             sides[name, modality] = encode_split(model, dataset, config, "test", modality)
     start, stop = model.quantizer.ranges["shared"]
     table = np.array(model.quantizer.table("shared"))
+    fine = None if model.fine is None else np.array(model.fine.tables)
+    scores = {name: told for name, told in SCORES.items() if name != "shared_distance" or fine is not None}
 
     def kinds(encoded: Encoded) -> np.ndarray:
         return np.array([str(item).rpartition("-")[0] for item in encoded.ids])
@@ -77,10 +85,9 @@ def main(args: argparse.Namespace) -> None:
             ("audio_to_image", audio, image),
             ("image_to_audio", image, audio),
         ):
-            scorers = make_scorers(
-                coded(query, table, start), coded(gallery, table, start), table, config.model.layout
-            )
-            for name in SCORES:
+            asked, answers = (coded(side, table, start, fine) for side in (query, gallery))
+            scorers = make_scorers(asked, answers, table, config.model.layout)
+            for name in scores:
                 found = judge_retrieval(scorers[name], query.labels, gallery.labels, 200)
                 row[f"{direction}.{name}"] = found.map.to_json()
         return row
@@ -95,12 +102,12 @@ def main(args: argparse.Namespace) -> None:
     rows.append(judged("all stand-ins", proxy_audio, proxy_image))
 
     page = Table(title="mAP, audio to image / image to audio")
-    for heading in ("what", "recordings x pictures", *SCORES.values()):
+    for heading in ("what", "recordings x pictures", *scores.values()):
         page.add_column(heading)
     for row in rows:
         cells = [
             " / ".join(f"{row[f'{d}.{name}']['value']:.3f}" for d in ("audio_to_image", "image_to_audio"))
-            for name in SCORES
+            for name in scores
         ]
         page.add_row(row["what"], row["size"], *cells)
     Console().print(page)

@@ -68,7 +68,7 @@ def tiny_config() -> Config:
                 "filters": [4],
                 "dropout": 0.1,
                 "log_mel": {"n_fft": 64, "hop_length": 32, "mels": 16},
-                "quantizer": {"dim": 8, "shared": 4, "image": 8, "audio": 8},
+                "quantizer": {"dim": 8, "shared": 4, "image": 8, "audio": 8, "fine": 4},
             },
             "schedule": {"quantize_from": 4, "kmeans_batches": 2},
             "train": {

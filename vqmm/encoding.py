@@ -35,6 +35,7 @@ class Encoded(NamedTuple):
         embeddings: f32[n, T, dim], continuous shared latents, unit length per token.
         shared: i32[n, T], global rows of the joint codebook; None for a model without codes.
         private: i32[n, P], the same, or None where the model has no private codes.
+        fine: i32[n, T], rows of each slot's table of `FineCodes`, or None where the model has none.
     """
 
     modality: str
@@ -44,6 +45,7 @@ class Encoded(NamedTuple):
     embeddings: npt.NDArray[np.float32]
     shared: Any
     private: npt.NDArray[np.int32] | None
+    fine: npt.NDArray[np.int32] | None = None
 
     def rows(self, kept: npt.NDArray[Any]) -> Encoded:
         """The items where `kept`, bool[n]."""
@@ -98,14 +100,14 @@ def traced_encoder(model: Any, modality: Modality) -> Callable[[Any], Any]:
     """Compiles a model's encoder for batches of any size.
 
     Returns:
-        A function of f32[B, samples] or f32[B, H, W, C]; gives embeddings f32[B, T, dim], shared
-        codes i32[B, T] and private codes i32[B, P], None for those that the model has not.
+        A function of f32[B, samples] or f32[B, H, W, C]; gives embeddings f32[B, T, dim] and
+        `Codes`, with None for those that the model has not.
     """
 
     def traced(items: Any) -> Any:
         found = model.encode(**{modality: items})
         codes = found if isinstance(found, Codes) else Codes(None)
-        return model.embed(**{modality: items}), codes.shared, codes.private
+        return model.embed(**{modality: items}), codes
 
     items = tf.TensorSpec((None, *model.input_shapes[modality]), tf.float32)
     return tf.function(traced, autograph=False).get_concrete_function(items)
@@ -134,7 +136,7 @@ def encode_batches(
     encode = encode or traced_encoder(model, modality)
     columns: list[tuple[Any, ...]] = []
     for batch in batches:
-        values, codes, own = encode(tf.convert_to_tensor(batch[modality], tf.float32))
+        values, codes = encode(tf.convert_to_tensor(batch[modality], tf.float32))
         names = np.array([_text(i) for i in np.asarray(batch["id"])], dtype=object)
         unknown = np.full(len(names), -1)
         columns.append(
@@ -143,17 +145,16 @@ def encode_batches(
                 np.asarray(batch.get("label", unknown), np.int32),
                 np.asarray(batch.get("item", unknown), np.int64),
                 values.numpy(),
-                None if codes is None else codes.numpy(),
-                None if own is None else own.numpy(),
+                *(None if part is None else part.numpy() for part in codes),
             )
         )
     if not columns:
         raise UserError(
             f"{origin} has no {KINDS[modality]}; prepare data that has some, or choose another split"
         )
-    ids, labels, items, embedded, shared, private = (list(part) for part in zip(*columns, strict=True))
+    ids, labels, items, embedded, *codes_by_kind = (list(part) for part in zip(*columns, strict=True))
     join = np.concatenate
-    chosen = (None if part[0] is None else join(part) for part in (shared, private))
+    chosen = (None if part[0] is None else join(part) for part in codes_by_kind)
     return Encoded(modality, join(ids), join(labels), join(items), join(embedded), *chosen)
 
 
@@ -201,9 +202,11 @@ def vectors_of_codes(encoded: Encoded, dim: int) -> npt.NDArray[np.float32]:
 
 
 def codebook_fingerprint(model: VQVAE) -> str:
-    """`vqmm.tokens.fingerprint` of a model's joint codebook."""
+    """`vqmm.tokens.fingerprint` of a model's joint codebook, with its fine codes where it has some."""
     quantizer = model.quantizer
     tables = [np.asarray(quantizer.table(name)) for name in quantizer.ranges]
+    if model.fine is not None:
+        tables.append(np.asarray(model.fine.tables).reshape(-1, model.fine.dim))
     if len({table.shape[1] for table in tables}) == 1:
         return fingerprint(np.concatenate(tables), quantizer.ranges)
     return fingerprint(np.concatenate([table.ravel() for table in tables]), quantizer.ranges)

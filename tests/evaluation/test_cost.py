@@ -26,3 +26,11 @@ def test_bits_of_an_item_are_those_of_all_its_codes():
     found = cost_section([], 8, 16, {"image": 64 * 7.0, "audio": 0.0})
     assert found["bits_per_picture"]["value"] == 32.0 + 448.0 and found["bits_per_recording"]["value"] == 32.0
     assert cost_section([], 0, None) == {}
+
+
+def test_fine_codes_count_in_the_index_alone():
+    plain, fine = cost_section([], 8, 80), cost_section([], 8, 80, fine=256)
+    assert plain["bytes_in_index"]["value"] == plain["bytes_per_item"]["value"] == 8
+    assert fine["bytes_in_index"]["value"] == 16 and fine["bytes_per_item"]["value"] == 8
+    assert fine["bits_per_item"] == plain["bits_per_item"]
+    assert cost_section([], 8, 80, fine=300)["bytes_in_index"]["value"] == 18  # nine bits a code

@@ -25,7 +25,7 @@ def judged(held, layout="slots", wanted=None):
 def test_perfect_codes_find_everything_and_shifted_labels_nothing():
     held = material(encode("audio", LABELS), encode("image", LABELS, seed=1))
     for direction in judged(held).values():
-        assert set(direction) == {*SCORERS["slots"], "kmeans"}
+        assert set(direction) == {*SCORERS["slots"], "kmeans"} - {"shared_distance"}
         for scorer in ("code_distance", "asymmetric", "exact"):
             assert direction[scorer]["map"]["value"] == pytest.approx(1.0)
         assert set(direction["kmeans"]) == {"code_distance", "asymmetric", "exact"}
@@ -43,6 +43,32 @@ def test_figures_are_those_of_the_scorers():
     both = cosine_scorer(TABLE[image.shared - START], TABLE[audio.shared - START])
     assert found["exact"] == exact.to_json()
     assert found["code_distance"]["map"] == judge_retrieval(both, LABELS, LABELS, 30).map.to_json()
+
+
+def test_fine_codes_rank_what_shared_ones_leave_equal():
+    """All items have one shared code; only what it leaves tells their labels."""
+    rng = np.random.default_rng(3)
+    tables = 0.5 * rng.normal(size=(3, 4, 4)).astype("float32")
+    sides = []
+    for modality in ("audio", "image"):
+        side = encode(modality, np.zeros(40, int))
+        sides.append(side._replace(labels=LABELS.astype("int32"), fine=np.repeat(LABELS[:, None], 3, axis=1)))
+    held = material(*sides)
+    found = retrieval_section(
+        held, TABLE, START, "slots", relevance(*sides), resamples=30, seed=0, fine=tables
+    )["audio_to_image"]
+    assert set(found) == {*SCORERS["slots"], "kmeans"}
+    chance = found["exact"]["map"]["value"]
+    assert found["shared_distance"]["map"]["value"] == pytest.approx(chance)
+    asked, answers = (coded(side, TABLE, START, tables) for side in sides)
+    sums = [TABLE[s.shared - START] + tables[np.arange(3), s.fine] for s in sides]
+    unit_sums = sums[0] / np.linalg.norm(sums[0], axis=-1, keepdims=True)
+    scores = make_scorers(asked, answers, TABLE, "slots")["code_distance"](slice(None))
+    np.testing.assert_allclose(scores, np.einsum("qsd,nsd->qn", unit_sums, sums[1]) / 3, atol=1e-6)
+    asymmetric = make_scorers(asked, answers, TABLE, "slots")["asymmetric"](slice(5, 9))
+    latents = sides[0].embeddings[5:9]
+    np.testing.assert_allclose(asymmetric, np.einsum("qsd,nsd->qn", latents, sums[1]) / 3, atol=1e-6)
+    assert found["code_distance"]["map"]["value"] > chance + 0.2
 
 
 def test_grids_compare_bags():

@@ -10,6 +10,7 @@ from vqmm.encoding import Encoded, vectors_of_codes
 from vqmm.errors import UserError
 from vqmm.evaluation.material import Material
 from vqmm.metrics import (
+    Fine,
     Labelled,
     Scorer,
     bag_of_codes,
@@ -22,6 +23,7 @@ from vqmm.metrics import (
     judge_retrieval,
     one_hot_slots,
     pooled,
+    unit,
 )
 
 DIRECTIONS = {"audio_to_image": (0, 1), "image_to_audio": (1, 0)}
@@ -30,9 +32,12 @@ KMEANS_TOKENS = 20_000  # most grid tokens that k-means is fitted to
 SCORERS = {
     "slots": {
         "continuous": "mean over slots of the cosine between continuous latents",
-        "code_distance": "mean over slots of the cosine between code vectors, both sides coded",
-        "asymmetric": "mean over slots of the cosine between query latents and gallery code vectors",
-        "exact": "number of slots with equal codes",
+        "code_distance": "mean over slots of the cosine between code vectors, both sides coded; "
+        "with fine codes, those of all codes of an item",
+        "shared_distance": "the same by shared codes alone, where there are fine ones",
+        "asymmetric": "mean over slots of the cosine between query latents and gallery code vectors; "
+        "with fine codes, those of all codes of an item",
+        "exact": "number of slots with equal shared codes",
     },
     "grid": {
         "continuous": "cosine between mean continuous latents",
@@ -64,11 +69,20 @@ class Coded(NamedTuple):
         vectors: f32[n, T, D], continuous.
         codes: i[n, T], rows of a code table.
         values: f32[n, T, D], their code vectors.
+        fine: fine codes with their tables; None where there are none.
     """
 
     vectors: np.ndarray
     codes: np.ndarray
     values: np.ndarray
+    fine: Fine | None = None
+
+    def all_values(self) -> np.ndarray:
+        """f32[n, T, D]: `values`, what fine codes stand for added."""
+        if self.fine is None:
+            return self.values
+        slots = np.arange(self.fine.codes.shape[1])
+        return unit(self.values) + self.fine.tables[slots, self.fine.codes]
 
 
 class _Baseline(NamedTuple):
@@ -92,7 +106,7 @@ def by_item(audio: Encoded, image: Encoded) -> Relevance:
 
 
 def make_scorers(query: Coded, gallery: Coded, table: np.ndarray, layout: str) -> dict[str, Scorer]:
-    """The four scorers, as `SCORERS` says for the layout.
+    """The scorers that `SCORERS` tells for the layout, by name.
 
     Args:
         query, gallery: of two modalities.
@@ -100,10 +114,12 @@ def make_scorers(query: Coded, gallery: Coded, table: np.ndarray, layout: str) -
         layout: `"slots"` or `"grid"`.
     """
     if layout == "slots":
+        shared = code_scorer(query.values, gallery.codes, table)
         return {
             "continuous": cosine_scorer(query.vectors, gallery.vectors),
-            "code_distance": code_scorer(query.values, gallery.codes, table),
-            "asymmetric": code_scorer(query.vectors, gallery.codes, table),
+            "code_distance": code_scorer(query.all_values(), gallery.codes, table, gallery.fine),
+            **({} if gallery.fine is None else {"shared_distance": shared}),
+            "asymmetric": code_scorer(query.vectors, gallery.codes, table, gallery.fine),
             "exact": exact_scorer(query.codes, gallery.codes),
         }
     return {
@@ -121,10 +137,14 @@ def continuous_scorer(query: np.ndarray, gallery: np.ndarray) -> Scorer:
     return cosine_scorer(pooled(query), pooled(gallery))
 
 
-def coded(encoded: Encoded, table: np.ndarray, start: int) -> Coded:
-    """Items with codes counted from the first of the shared range, whose vectors are `table`."""
+def coded(encoded: Encoded, table: np.ndarray, start: int, fine: np.ndarray | None = None) -> Coded:
+    """Items with codes counted from the first of the shared range, whose vectors are `table`.
+
+    `fine`, f32[T, R, D], are the tables of their fine codes, where the model has some.
+    """
     local = encoded.shared - start
-    return Coded(vectors_of_codes(encoded, table.shape[1]), local, table[local])
+    more = None if fine is None or encoded.fine is None else Fine(encoded.fine, fine)
+    return Coded(vectors_of_codes(encoded, table.shape[1]), local, table[local], more)
 
 
 def retrieval_section(
@@ -135,6 +155,7 @@ def retrieval_section(
     wanted: Relevance,
     resamples: int,
     seed: int,
+    fine: np.ndarray | None = None,
 ) -> dict[str, Any]:
     """`retrieval` of `evaluation.json`: both directions, all scorers, and the k-means baseline.
 
@@ -145,13 +166,14 @@ def retrieval_section(
         layout: `"slots"` or `"grid"`.
         wanted: what counts as found.
         resamples, seed: of the intervals (the seed also of k-means).
+        fine: f32[T, R, D], tables of fine codes, where the model has some.
 
     Raises:
         UserError: when no recording has a picture that belongs to it.
     """
     keep, groups = _judgeable(wanted)
     sides = [
-        coded(side.encoded.rows(kept), table, start)
+        coded(side.encoded.rows(kept), table, start, fine)
         for side, kept in zip((material.audio, material.image), keep, strict=True)
     ]
     baseline = _kmeans(material, sides, _alphabet(sides, len(table), layout), layout, seed)

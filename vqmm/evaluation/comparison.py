@@ -13,6 +13,8 @@ from vqmm.training.metrics_log import read_metrics
 FIGURES = {
     "code distance, audio to image": "retrieval.audio_to_image.code_distance.map",
     "code distance, image to audio": "retrieval.image_to_audio.code_distance.map",
+    "shared codes alone, audio to image": "retrieval.audio_to_image.shared_distance.map",
+    "shared codes alone, image to audio": "retrieval.image_to_audio.shared_distance.map",
     "continuous, audio to image": "retrieval.audio_to_image.continuous.map",
     "continuous, image to audio": "retrieval.image_to_audio.continuous.map",
     "exact match, audio to image": "retrieval.audio_to_image.exact.map",
@@ -49,6 +51,7 @@ FIGURES = {
     "active private latents, image": "latents.image.private.active_units",
     "shared bits an item": "cost.bits_per_item",
     "shared bytes an item": "cost.bytes_per_item",
+    "bytes an item in an index": "cost.bytes_in_index",
     "bits a picture": "cost.bits_per_picture",
     "bits a recording": "cost.bits_per_recording",
     "steps a second": "cost.steps_per_second",

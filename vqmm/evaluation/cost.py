@@ -16,6 +16,7 @@ def cost_section(
     slots: int,
     codes: int | None,
     private: Mapping[str, float] | None = None,
+    fine: int = 0,
 ) -> dict[str, Any]:
     """`cost` of `evaluation.json`.
 
@@ -28,12 +29,18 @@ def cost_section(
         codes: that each of them is one of; None for a model without codes.
         private: bits of an item's private codes by modality; with the shared ones they are
             `bits_per_recording` and `bits_per_picture`.
+        fine: codes that each fine code is one of, beside a shared one; 0 without fine codes. An
+            index keeps them, and nothing is decoded from them: they count as `bytes_in_index` alone.
     """
     section = {}
     if codes is not None:
         bits = slots * math.log2(codes)
-        section["bytes_per_item"] = Figure(float(bytes_per_item(slots, codes)), None, 1).to_json()
+        held = bytes_per_item(slots, codes)
+        section["bytes_per_item"] = Figure(float(held), None, 1).to_json()
         section["bits_per_item"] = Figure(bits, None, 1).to_json()
+        if fine:
+            held = bytes_per_item(2 * slots, max(codes, fine))
+        section["bytes_in_index"] = Figure(float(held), None, 1).to_json()
         for name, more in (private or {}).items():
             section[f"bits_per_{NOUNS[name]}"] = Figure(bits + more, None, 1).to_json()
     if log and log[-1]["seconds"] > 0:

@@ -104,7 +104,8 @@ def judge(
         first, after = model.quantizer.ranges["shared"]
         each = (after - first) // config.model.quantizer.heads  # every stretch has a share of the codes
         private = _private_bits(model, material, config.model.quantizer.private_residual)
-        figures["cost"] = cost_section(log, audio.shared.shape[1], each, private)
+        fine = 0 if model.fine is None else model.fine.codes
+        figures["cost"] = cost_section(log, audio.shared.shape[1], each, private, fine)
     else:
         figures["cost"] = cost_section(log, 0, None)
     return figures
@@ -128,9 +129,10 @@ def _codes(model: VQVAE, material: Material, config: Config, wanted: Relevance) 
     ranges = dict(model.quantizer.ranges)
     start, _ = ranges["shared"]
     table = np.asarray(model.quantizer.table("shared"))
+    fine = None if model.fine is None else np.asarray(model.fine.tables)
 
     def retrieval(wanted: Relevance) -> dict[str, Any]:
-        return retrieval_section(material, table, start, layout, wanted, resamples, seed)
+        return retrieval_section(material, table, start, layout, wanted, resamples, seed, fine)
 
     figures = {"retrieval": retrieval(wanted)}
     if wanted.kind == "label" and _items_say_more(material):

@@ -36,6 +36,7 @@ from vqmm.metrics.precision_recall import PrecisionRecall, precision_recall
 from vqmm.metrics.ranking import QueryFigures, expected_at_random, rank_queries
 from vqmm.metrics.retrieval import RetrievalFigures, judge_retrieval
 from vqmm.metrics.scorers import (
+    Fine,
     Scorer,
     bag_of_codes,
     bag_of_codes_scorer,
@@ -43,6 +44,7 @@ from vqmm.metrics.scorers import (
     cosine_scorer,
     exact_scorer,
     pooled,
+    unit,
 )
 from vqmm.metrics.transfer import Labelled, Transfer, code_transfer, one_hot_slots
 
@@ -51,6 +53,7 @@ __all__ = [
     "CodeSharing",
     "CodeUsage",
     "Figure",
+    "Fine",
     "Labelled",
     "KMeansCodes",
     "QueryFigures",
@@ -94,4 +97,5 @@ __all__ = [
     "sharing_figures",
     "ssim",
     "top1_confusion",
+    "unit",
 ]

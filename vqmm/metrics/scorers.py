@@ -11,6 +11,7 @@ figures. Grid tokens do not correspond: pool them with `pooled`, or count them w
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 import scipy.sparse
@@ -38,7 +39,21 @@ def cosine_scorer(queries: np.ndarray, gallery: np.ndarray) -> Scorer:
     return lambda block: left[block] @ right / np.float32(slots)
 
 
-def code_scorer(queries: np.ndarray, codes: np.ndarray, table: np.ndarray) -> Scorer:
+class Fine(NamedTuple):
+    """Fine codes of a gallery.
+
+    Attributes:
+        codes: i[m, T], rows of each slot's table.
+        tables: f[T, R, D], added to the vectors of the shared codes.
+    """
+
+    codes: np.ndarray
+    tables: np.ndarray
+
+
+def code_scorer(
+    queries: np.ndarray, codes: np.ndarray, table: np.ndarray, fine: Fine | None = None
+) -> Scorer:
     """Mean over slots of the cosine between a query's vector and the gallery's code vector.
 
     With the query's own code vectors this is the distance between codes (symmetric,
@@ -49,6 +64,8 @@ def code_scorer(queries: np.ndarray, codes: np.ndarray, table: np.ndarray) -> Sc
         queries: f[n, T, D].
         codes: i[m, T] of the gallery, rows of `table`.
         table: f[K, D], or f[T, K, D] where each slot has its own.
+        fine: of the gallery; then a slot's score is the inner product of the query's unit vector
+            with the sum of the code's unit vector and the fine code's vector.
     """
     _check_slots(queries, codes)
     left = unit(queries)
@@ -58,6 +75,8 @@ def code_scorer(queries: np.ndarray, codes: np.ndarray, table: np.ndarray) -> Sc
         total = np.zeros((len(left[block]), len(codes)), "float32")
         for slot, rows in enumerate(tables):
             total += (left[block, slot] @ rows.T)[:, codes[:, slot]]
+            if fine is not None:
+                total += (left[block, slot] @ fine.tables[slot].T)[:, fine.codes[:, slot]]
         return total / np.float32(len(tables))
 
     return score

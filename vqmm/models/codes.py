@@ -12,7 +12,10 @@ class Codes(NamedTuple):
         shared: i32[B, T], in the shared range.
         private: i32[B, P] in the modality's own range, row-major over its grid;
             None where there is none, or to decode without.
+        fine: i32[B, T], in the table of each slot (`FineCodes`), what shared codes leave for a
+            search to rank by; None where the model has none. Nothing is decoded from them.
     """
 
     shared: Any
     private: Any = None
+    fine: Any = None

@@ -13,7 +13,7 @@ from vqmm import losses
 from vqmm.models.autoencoder import MODALITIES, PairAutoencoder
 from vqmm.models.codes import Codes
 from vqmm.networks import Decoded, Latents
-from vqmm.quantizers import Assignment, Quantized
+from vqmm.quantizers import Assignment, FineCodes, Quantized
 from vqmm.replicas import gather_over_replicas
 
 WEIGHTS = {
@@ -74,6 +74,7 @@ class VQVAE(PairAutoencoder):
         shared_gradient: share of the reconstruction's gradient that reaches the
             shared latents.
         seed: of the private drop.
+        fine: tables for what shared codes leave, once training is done; see `with_fine_codes`.
 
     A batch is a dict with `audio` f32[B, samples], `image` f32[B, H, W, C] in 0..1,
     `audio_mask` and `image_mask` bool[B].
@@ -94,10 +95,12 @@ class VQVAE(PairAutoencoder):
         private_drop: float = 0.3,
         shared_gradient: float = 0.0,
         seed: int = 0,
+        fine: FineCodes | None = None,
         **kwargs: Any,
     ):
         super().__init__(features, encoders, decoders, input_shapes, weights, seed, **kwargs)
         self.quantizer = quantizer
+        self.fine = fine
         self.align_from = align_from
         self.align_ramp = align_ramp
         self.private_drop = private_drop
@@ -111,15 +114,22 @@ class VQVAE(PairAutoencoder):
         """Codes of recordings f32[B, samples] or of pictures f32[B, H, W, C]: give one."""
         modality, latents = self._latents(audio, image)
         name = self.private_range(modality)
+        shared = self.quantizer.nearest(latents.shared, "shared")
         return Codes(
-            self.quantizer.nearest(latents.shared, "shared"),
+            shared,
             None if name is None else self.quantizer.nearest(latents.private, name),
+            None if self.fine is None else self.fine(self._residual(latents.shared, shared)),
         )
 
     def embed(self, audio: Any = None, image: Any = None) -> Any:
         """Continuous shared latents f32[B, T, E], each of unit length, where codes are looked up."""
         _, latents = self._latents(audio, image)
-        return ops.normalize(self.quantizer.embed(latents.shared, "shared"), axis=-1)
+        return self._directions(latents.shared)
+
+    def residual(self, audio: Any = None, image: Any = None) -> Any:
+        """What `embed` gives less the unit vectors of the shared codes, f32[B, T, E]: see `FineCodes`."""
+        _, latents = self._latents(audio, image)
+        return self._residual(latents.shared, self.quantizer.nearest(latents.shared, "shared"))
 
     def reconstruct(self, items: Any, modality: str, to: str | None = None, private: bool = True) -> Any:
         codes = self.encode(**{modality: items})
@@ -169,7 +179,16 @@ class VQVAE(PairAutoencoder):
             "align_ramp": self.align_ramp,
             "private_drop": self.private_drop,
             "shared_gradient": self.shared_gradient,
+            "fine": self.fine and keras.saving.serialize_keras_object(self.fine),
         }
+
+    def _directions(self, latents: Any) -> Any:
+        return ops.normalize(self.quantizer.embed(latents, "shared"), axis=-1)
+
+    def _residual(self, latents: Any, codes: Any) -> Any:
+        first, _ = self.quantizer.range_of("shared")
+        table = ops.normalize(self.quantizer.table("shared"), axis=-1)
+        return self._directions(latents) - ops.take(table, codes - first, axis=0)
 
     def _pass(self, name: str, batch: Mapping[str, Any], training: bool | None) -> Outputs:
         mask = batch[f"{name}_mask"]

@@ -1,6 +1,7 @@
 """Layers that turn latents into codes of one joint vocabulary."""
 
 from vqmm.quantizers.base import Assignment, Quantized, Quantizer
+from vqmm.quantizers.fine_codes import FineCodes
 from vqmm.quantizers.fsq import FSQ
 from vqmm.quantizers.grouped import GroupedQuantizer
 from vqmm.quantizers.joint import JointQuantizer
@@ -13,6 +14,7 @@ from vqmm.quantizers.sim_vq import SimVQ
 __all__ = [
     "FSQ",
     "Assignment",
+    "FineCodes",
     "GroupedQuantizer",
     "JointQuantizer",
     "LookupFree",

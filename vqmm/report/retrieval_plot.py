@@ -11,6 +11,7 @@ NAMES = {
     "continuous": "continuous",
     "asymmetric": "asymmetric",
     "code_distance": "code distance",
+    "shared_distance": "shared codes alone",
     "exact": "exact",
     "kmeans.code_distance": "k-means, code distance",
     "kmeans.exact": "k-means, exact",

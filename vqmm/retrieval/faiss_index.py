@@ -30,6 +30,7 @@ DAMAGE = (KeyError, ValueError, TypeError, AttributeError, RuntimeError, IndexEr
 class FaissIndex:
     """Items by their slot codes, scored as `sum_s <query_s, codebook[code_s]>`.
 
+    With `fine`, each slot's vector is that of its shared code and of its fine code together.
     Nothing is trained: FAISS's centroids are set to the shared range of the joint
     codebook (`CodeScan`). Every item is scored, or with `lists` the items of the lists
     nearest to the query (`InvertedLists`); what was added since they were made is
@@ -43,17 +44,26 @@ class FaissIndex:
         fingerprint: of the joint codebook (`vqmm.tokens.fingerprint`).
         first: row of the joint table at which the shared range starts.
         vectors: keep continuous vectors beside the codes, for re-ranking.
+        fine: f32[slots, R, dim], the tables of fine codes; None for items of shared codes alone.
 
     Attributes:
         lists: how many inverted lists `save` makes; 0 for a flat scan. See `set_lists`.
         probes: lists that a search scans.
 
     Raises:
-        UserError: a codebook that is empty, larger than 65,536 codes, or not finite.
+        UserError: tables that are empty, larger than 65,536 codes, or not finite.
     """
 
-    def __init__(self, codebook: Any, slots: int, fingerprint: str, first: int = 0, vectors: bool = False):
-        self._scan = CodeScan(codebook, slots)
+    def __init__(
+        self,
+        codebook: Any,
+        slots: int,
+        fingerprint: str,
+        first: int = 0,
+        vectors: bool = False,
+        fine: Any = None,
+    ):
+        self._scan = CodeScan(codebook, slots, fine)
         self.codebook, self.slots, self.dim = self._scan.codebook, self._scan.slots, self._scan.dim
         self.bits = self._scan.bits
         self.fingerprint, self.first = fingerprint, int(first)
@@ -85,10 +95,11 @@ class FaissIndex:
         split: str = "",
         metadata: Mapping[str, Sequence[str]] | None = None,
         vectors: Any = None,
+        fine: Any = None,
     ) -> int:
         """Adds items; see `Index.add`."""
         check_modality(modality)
-        packed = self._scan.pack(codes, self.first)
+        packed = self._scan.pack(codes, self.first, fine)
         names, columns = checked_columns(ids, metadata or {}, len(packed))
         if (vectors is not None) != self.holds_vectors:
             told = "holds" if self.holds_vectors else "holds no"
@@ -179,7 +190,7 @@ class FaissIndex:
         return Hits(positions, scores, [items[i * k : (i + 1) * k] for i in range(len(positions))])
 
     def codes(self) -> npt.NDArray[np.int32]:
-        """The codes of every position, i32[n, slots], rows of the joint codebook; removed ones as well."""
+        """The shared codes of every position, i32[n, slots], rows of the joint codebook; removed ones too."""
         return self.first + self._scan.unpack(self._packed)
 
     def usage(self) -> npt.NDArray[np.int64]:
@@ -215,7 +226,8 @@ class FaissIndex:
             self.set_lists(self.lists, self.probes)
         files: dict[str, Content | None] = {"removed.bin": Content([np.flatnonzero(self._items.removed)])}
         if not saved:
-            files["codebook.bin"] = Content([self.codebook])
+            fine = [] if self._scan.fine is None else [self._scan.fine]
+            files["codebook.bin"] = Content([self.codebook, *fine])
         if not saved or total > saved:
             files["codes.bin"] = Content([np.ascontiguousarray(self._packed[saved:])], "append")
             files["items.parquet"] = Content([self._items.parquet(saved)], "beside")
@@ -261,8 +273,15 @@ class FaissIndex:
     @classmethod
     def _from_stored(cls, stored: Stored) -> Self:
         facts, files = stored
-        table = files["codebook.bin"][0].view(np.float32).reshape(facts["codes"], facts["dim"])
-        index = cls(table, facts["slots"], facts["fingerprint"], facts["first"], facts["vectors"])
+        codes, fine, slots, dim = (int(facts.get(name, 0)) for name in ("codes", "fine", "slots", "dim"))
+        tables = files["codebook.bin"][0].view(np.float32)
+        if tables.size != (codes + slots * fine) * dim:
+            raise ValueError(
+                f"{tables.size} numbers of codebook for {codes} codes and {fine} fine ones a slot"
+            )
+        more = tables[codes * dim :].reshape(slots, fine, dim) if fine else None
+        made = facts["fingerprint"], facts["first"], facts["vectors"], more
+        index = cls(tables[: codes * dim].reshape(codes, dim), slots, *made)
         index._packed = files["codes.bin"][0].reshape(-1, index._scan.bytes_per_item)
         removed = files["removed.bin"][0].view(np.int64)
         index._items = ItemTable.from_parquet(files["items.parquet"], removed)
@@ -287,6 +306,7 @@ class FaissIndex:
             "slots": self.slots,
             "dim": self.dim,
             "codes": len(self.codebook),
+            "fine": 0 if self._scan.fine is None else self._scan.fine.shape[1],
             "first": self.first,
             "bits": self.bits,
             "vectors": self.holds_vectors,

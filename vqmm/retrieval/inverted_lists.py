@@ -51,13 +51,12 @@ class InvertedLists:
         if lists < 1 or not len(packed):
             raise UserError(f"{lists} lists over {len(packed)} items; both are at least 1")
         entries, entry_of = _different(packed)
-        codes = scan.unpack(entries)
-        centres = _centres(scan, codes, min(lists, len(codes)), seed)
-        used, list_of = np.unique(_nearest(scan, codes, centres), return_inverse=True)
-        coarse = faiss.IndexFlatIP(centres.shape[1])
-        coarse.add(np.ascontiguousarray(centres[used]))
+        centres = _centres(scan, entries, min(lists, len(entries)), seed)
+        used, list_of = np.unique(_nearest(scan, entries, centres), return_inverse=True)
+        coarse = faiss.IndexFlatIP(scan.columns * scan.dim)
+        coarse.add(scan.wide(centres[used]))
         index: Any = faiss.IndexIVFPQ(
-            coarse, centres.shape[1], len(used), scan.slots, scan.bits, faiss.METRIC_INNER_PRODUCT
+            coarse, coarse.d, len(used), scan.columns, scan.bits, faiss.METRIC_INNER_PRODUCT
         )
         index.by_residual = False  # codes are those of the items themselves, not of what a centre leaves
         faiss.copy_array_to_vector(faiss.vector_to_array(scan.quantizer.centroids), index.pq.centroids)
@@ -123,6 +122,7 @@ class InvertedLists:
             entries: `entries_of(allowed)`, where that is at hand.
         """
         queries = np.ascontiguousarray(values, np.float32).reshape(len(values), -1)
+        queries = np.tile(queries, (1, self._index.d // queries.shape[1]))  # once more for fine codes
         kinds: Any = faiss  # whose stubs do not know these arguments
         selector = None
         if allowed is not None:
@@ -160,10 +160,9 @@ def _different(packed: Packed) -> tuple[Packed, npt.NDArray[np.int64]]:
     return np.ascontiguousarray(packed[where]), inverse
 
 
-def _centres(scan: CodeScan, codes: npt.NDArray[np.int32], lists: int, seed: int) -> npt.NDArray[np.float32]:
+def _centres(scan: CodeScan, entries: Packed, lists: int, seed: int) -> npt.NDArray[np.float32]:
     rng = np.random.default_rng(seed)
-    sample = rng.permutation(len(codes))[: SAMPLE * lists]
-    vectors = scan.codebook[codes[sample]].reshape(len(sample), -1)
+    vectors = scan.vectors(entries[rng.permutation(len(entries))[: SAMPLE * lists]])
     kmeans: Any = faiss.Kmeans(
         vectors.shape[1],
         lists,
@@ -177,12 +176,10 @@ def _centres(scan: CodeScan, codes: npt.NDArray[np.int32], lists: int, seed: int
     return kmeans.centroids
 
 
-def _nearest(
-    scan: CodeScan, codes: npt.NDArray[np.int32], centres: npt.NDArray[np.float32]
-) -> npt.NDArray[np.int64]:
-    chosen = np.empty(len(codes), np.int64)
-    step = max(BLOCK // max(len(centres), scan.slots * scan.dim), 1)
-    for start in range(0, len(codes), step):
-        vectors = scan.codebook[codes[start : start + step]].reshape(-1, centres.shape[1])
+def _nearest(scan: CodeScan, entries: Packed, centres: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
+    chosen = np.empty(len(entries), np.int64)
+    step = max(BLOCK // max(len(centres), scan.columns * scan.dim), 1)
+    for start in range(0, len(entries), step):
+        vectors = scan.vectors(entries[start : start + step])
         chosen[start : start + step] = (vectors @ centres.T).argmax(axis=1)
     return chosen

@@ -35,7 +35,7 @@ class MilvusIndex:
     An item is a sparse vector with a one for each slot's code, a query the table of its
     slots' scores with all codes; their inner product is the sum over slots. Milvus wants
     weights above zero, so each slot's are raised by the same number, which every item
-    then has in its score and which is taken off again.
+    then has in its score and which is taken off again. Fine codes are not kept.
 
     Rows are there once `add` returns; an addition that was killed is finished by
     repeating it. Equal scores past the k-th come as Milvus has them. Vectors for
@@ -91,12 +91,13 @@ class MilvusIndex:
         split: str = "",
         metadata: Mapping[str, Sequence[str]] | None = None,
         vectors: Any = None,
+        fine: Any = None,
     ) -> int:
         """Adds items; see `Index.add`."""
         check_modality(modality)
         if vectors is not None:
             raise UserError("this index holds no vectors; FaissIndex does")
-        packed = self._scan.pack(codes, self.first)
+        packed = self._scan.pack(codes, self.first, fine)
         names, columns = checked_columns(ids, metadata or {}, len(packed))
         if taken := set(columns) & set(OWN):
             raise UserError(f"columns {', '.join(sorted(taken))} are this index's own; rename them")

@@ -39,7 +39,8 @@ def index_for(model: VQVAE, config: Config, vectors: bool = False) -> FaissIndex
         )
     first, _ = model.quantizer.range_of("shared")
     slots = config.model.slots * model.quantizer.part("shared").codes_per_token
-    return FaissIndex(_directions(model), slots, codebook_fingerprint(model), first, vectors)
+    fine = None if model.fine is None else np.asarray(model.fine.tables)
+    return FaissIndex(_directions(model), slots, codebook_fingerprint(model), first, vectors, fine)
 
 
 def add_split(index: Index, model: VQVAE, dataset: Dataset, config: Config, split: str) -> dict[str, int]:
@@ -68,7 +69,8 @@ def add_split(index: Index, model: VQVAE, dataset: Dataset, config: Config, spli
             "caption": records.captions.tolist(),
         }
         vectors = query_values(model, encoded) if index.holds_vectors else None
-        added[modality] = index.add(encoded.shared, encoded.ids.tolist(), modality, split, metadata, vectors)
+        names = encoded.ids.tolist()
+        added[modality] = index.add(encoded.shared, names, modality, split, metadata, vectors, encoded.fine)
     return added
 
 

@@ -35,8 +35,9 @@ class Hits(NamedTuple):
     Attributes:
         positions: i64[q, k], of the items in the index; they stay until it is compacted.
         scores: f32[q, k], the sum over slots of the inner product of the query's vector
-            and the item's code vector (its continuous vector after re-ranking). With unit
-            vectors (cosine) it is at most the number of slots.
+            and the item's code vector, that of its fine code added where there is one (its
+            continuous vector after re-ranking). With unit vectors (cosine) it is at most about
+            the number of slots.
         items: q lists of k.
     """
 
@@ -75,6 +76,7 @@ class Index(Protocol):
         split: str = "",
         metadata: Mapping[str, Sequence[str]] | None = None,
         vectors: Any = None,
+        fine: Any = None,
     ) -> int:
         """Adds items; those that are there already, with the same codes, are left out.
 
@@ -85,13 +87,15 @@ class Index(Protocol):
             split: of the data that they come from.
             metadata: n strings for each further column.
             vectors: f[n, slots, dim], kept as float16; where `holds_vectors`, and only there.
+            fine: integer [n, slots], rows of each slot's fine table; where the index has such
+                tables, and only there.
 
         Returns:
             How many were new.
 
         Raises:
             UserError: codes outside the shared range or of another number of slots,
-                vectors missing, not wanted or not finite, or an id that is there with
+                vectors or fine codes missing, not wanted or not legal, or an id that is there with
                 other codes.
         """
         ...

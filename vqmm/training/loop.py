@@ -19,6 +19,7 @@ from vqmm.training.best import BestSoFar
 from vqmm.training.checkpoints import Checkpoints, step_of
 from vqmm.training.cluster import Cluster, lost_workers_told, task_of
 from vqmm.training.codebook_start import start_codebook
+from vqmm.training.fine_fit import with_fine_codes
 from vqmm.training.finite import check_terms, check_variables
 from vqmm.training.metrics_log import MetricsLog, read_metrics
 from vqmm.training.model_file import model_from_checkpoint, save_model
@@ -178,6 +179,10 @@ class Training:
             self.progress.say(
                 f"{stop - start} of {self.config.model.quantizer.shared} shared codes are in use"
             )
+        fine = self.config.model.quantizer.fine
+        if self.coded and fine:
+            ahead = training_batches(self.dataset, self.config, start_step=self.step)
+            model = with_fine_codes(model, ahead, fine, self.config.seed)
         return model
 
     def _introduce(self) -> None:

@@ -1,0 +1,71 @@
+"""Fine codes for a model whose training is done."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from sklearn.cluster import MiniBatchKMeans
+from threadpoolctl import threadpool_limits
+
+from vqmm.models import VQVAE
+from vqmm.quantizers import FineCodes
+
+ITEMS_PER_CODE = 16  # of each modality
+BATCH = 2048  # latents that k-means sees at a time
+
+
+def with_fine_codes(model: VQVAE, batches: Iterable[Mapping[str, Any]], codes: int, seed: int = 0) -> VQVAE:
+    """The same model with `FineCodes`, placed by k-means among what its shared codes leave.
+
+    Both modalities give as many latents. Batches of training, altered as training alters
+    them, do better than the recordings as they are: what a search will meet is as unlike them.
+
+    Args:
+        model: with one shared code for each slot.
+        batches: batch dicts, which are read until there are `ITEMS_PER_CODE` items a code or no more.
+        codes: rows of each slot's table; fewer where there are fewer different latents.
+        seed: of k-means.
+    """
+    residuals = _residuals(model, batches, codes * ITEMS_PER_CODE)
+    share = min(map(len, residuals.values()))
+    vectors = np.concatenate([part[:share] for part in residuals.values()])
+    slots, dim = vectors.shape[1:]
+    distinct = min(len(np.unique(vectors[:, slot].round(6), axis=0)) for slot in range(slots))
+    size = min(codes, distinct)
+    with threadpool_limits(limits=1):  # the same sums in the same order on every machine
+        tables = [
+            MiniBatchKMeans(size, n_init=1, batch_size=BATCH, random_state=seed)
+            .fit(vectors[:, slot])
+            .cluster_centers_
+            for slot in range(slots)
+        ]
+    fine = FineCodes(slots, size, dim, name="fine")
+    fine.tables.assign(np.stack(tables))
+    config = {**model.get_config(), "fine": keras.saving.serialize_keras_object(fine)}
+    found = type(model).from_config(config)
+    found.fine.tables.assign(fine.tables)
+    others = [variable for variable in found.weights if variable is not found.fine.tables]
+    for old, new in zip(model.weights, others, strict=True):
+        new.assign(old)
+    return found
+
+
+def _residuals(model: VQVAE, batches: Iterable[Mapping[str, Any]], most: int) -> dict[str, np.ndarray]:
+    """What shared codes leave, f32[n, slots, dim] by modality."""
+    names = tuple(model.input_shapes)
+
+    @tf.function(reduce_retracing=True, autograph=False)
+    def residuals(batch: Mapping[str, Any]) -> dict[str, Any]:
+        return {name: model.residual(**{name: batch[name]}) for name in names}
+
+    found: dict[str, list[np.ndarray]] = {name: [] for name in names}
+    for batch in batches:
+        for name, part in residuals({name: batch[name] for name in names}).items():
+            found[name].append(part.numpy()[np.asarray(batch[f"{name}_mask"])])
+        if min(sum(map(len, parts)) for parts in found.values()) >= most:
+            break
+    return {name: np.concatenate(parts) for name, parts in found.items()}
