@@ -23,7 +23,8 @@ EXAMPLES = """\
   python -m pipelines.query --run runs/demo --index runs/demo/index --audio seven.wav \\
       --data data/digits --save out/seven
 
-A score is the sum over slots of the cosine between query and item, so it is at most the number of slots."""
+A score is the sum over slots of the cosine between query and item: the number of slots at best, or about that
+where items have fine codes."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -131,7 +132,7 @@ def _show(query: dict[str, Any], rows: list[dict[str, Any]], as_json: bool) -> N
 
     from vqmm.retrieval.question import KINDS
 
-    title = f"{query['path']}: {KINDS[query['searched']]} (score of at most {query['best_possible']})"
+    title = f"{query['path']}: {KINDS[query['searched']]} (best score about {query['best_possible']})"
     columns = ["id", "label", *(["caption"] if any("caption" in row for row in rows) else [])]
     table = Table("rank", *columns, "score")
     for row in rows:

@@ -118,7 +118,7 @@ class Quantizer(Section):
     shared: Count = 256  # codes in the shared range
     image: CountOrZero = 256  # codes in the picture's private range; 0 = no private codes
     audio: CountOrZero = 256  # codes in the recording's private range
-    fine: CountOrZero = 0  # codes a slot for what shared codes leave, to rank by; up to 256 take a byte
+    fine: CountOrZero = 0  # of slots with one code: codes for what it leaves, to rank by; 256 take a byte
     shared_levels: tuple[int, ...] = ()  # of fsq: their product is the number of codes
     private_levels: tuple[int, ...] = ()
     lookup_dim: CountOrZero = 0  # of nearest and sim: codes are searched in so many dimensions; 0 = dim

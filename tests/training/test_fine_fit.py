@@ -1,15 +1,18 @@
+import io
+
 import keras
 import numpy as np
 import pytest
+from rich.console import Console
 
 from vqmm.config import Config
 from vqmm.data.batches import training_batches
 from vqmm.encoding import codebook_fingerprint, encode_split
-from vqmm.errors import UserError
 from vqmm.models import build_model
 from vqmm.training.codebook_start import start_codebook
 from vqmm.training.fine_fit import with_fine_codes
 from vqmm.training.loop import train
+from vqmm.training.progress import TrainingProgress
 
 
 @pytest.fixture(scope="module")
@@ -70,8 +73,11 @@ def test_a_trained_run_has_them_and_loads_in_safe_mode(tiny_config, tiny_data, t
 
 
 @pytest.mark.parametrize("change", [{"layout": "grid"}, {"quantizer": {"heads": 2}}])
-def test_tokens_without_one_code_each_are_refused(tiny_config, change):
+def test_tokens_without_one_code_each_have_none_and_it_is_said(tiny_config, tiny_data, tmp_path, change):
     tree = tiny_config.model_dump(mode="json")
     tree["model"] |= change | {"quantizer": tree["model"]["quantizer"] | change.get("quantizer", {})}
-    with pytest.raises(UserError, match=r"fine=4 .*set layout to slots and heads to 1, or fine to 0"):
-        build_model(Config.model_validate(tree))
+    tree["train"] |= {"steps": 6}
+    said = io.StringIO()
+    shown = TrainingProgress(6, Console(file=said, soft_wrap=True))
+    run = train(Config.model_validate(tree), tiny_data, tmp_path / "run", shown)
+    assert run.model.fine is None and "no fine codes" in said.getvalue()

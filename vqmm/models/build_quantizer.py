@@ -35,12 +35,6 @@ def build_quantizer(config: Config) -> Quantizer:
             f"loss.paired_ema={config.loss.paired_ema} moves codes by averages, "
             f"and model.quantizer.shared_update={spec.shared_update}; set it to ema"
         )
-    if spec.fine and (config.model.layout != "slots" or spec.heads > 1):
-        raise UserError(
-            f"model.quantizer.fine={spec.fine} keeps one code for what the shared code of a slot leaves, and "
-            f"model.layout={config.model.layout}, model.quantizer.heads={spec.heads}; "
-            "set layout to slots and heads to 1, or fine to 0"
-        )
     plain = spec.kind == spec.private_kind == "nearest"
     if plain and not spec.lookup_dim and spec.heads == spec.private_residual == 1:
         rules = {name: spec.shared_update if name == "shared" else spec.update for name in sizes}

@@ -58,7 +58,7 @@ class Hit(NamedTuple):
         modality: `"audio"` or `"image"`.
         split: of the data that it came from.
         label: "" where unknown.
-        score: at most the number of slots.
+        score: about the number of slots at best.
         metadata: further columns that the data had.
     """
 

@@ -179,11 +179,20 @@ class Training:
             self.progress.say(
                 f"{stop - start} of {self.config.model.quantizer.shared} shared codes are in use"
             )
-        fine = self.config.model.quantizer.fine
-        if self.coded and fine:
-            ahead = training_batches(self.dataset, self.config, start_step=self.step)
-            model = with_fine_codes(model, ahead, fine, self.config.seed)
-        return model
+        return self._with_fine_codes(model) if self.coded else model
+
+    def _with_fine_codes(self, model: Any) -> Any:
+        wanted, layout = self.config.model.quantizer.fine, self.config.model.layout
+        if not wanted:
+            return model
+        each = model.quantizer.part("shared").codes_per_token
+        if layout != "slots" or each > 1:
+            self.progress.say(
+                f"no fine codes: they are for slots of one code each; layout={layout}, {each} codes a token"
+            )
+            return model
+        ahead = training_batches(self.dataset, self.config, start_step=self.step)
+        return with_fine_codes(model, ahead, wanted, self.config.seed)
 
     def _introduce(self) -> None:
         if self.step:
