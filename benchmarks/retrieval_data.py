@@ -23,6 +23,7 @@ class Latents(NamedTuple):
         audio_labels, image_labels: i[n].
         train: f32[m, slots, dim] of the training split, both modalities, for peers that learn.
         codebook: f32[K, dim], the shared codes at unit length.
+        fine: f32[slots, R, dim], the tables of fine codes; None where the run has none.
     """
 
     audio: Floats
@@ -31,6 +32,7 @@ class Latents(NamedTuple):
     image_labels: npt.NDArray[np.int32]
     train: Floats
     codebook: Floats
+    fine: Floats | None = None
 
 
 class Draw:
@@ -98,6 +100,7 @@ def latents_of(run: str, data: str) -> Latents:
         image.labels,
         np.concatenate(train),
         index_for(opened.model, opened.config).codebook,
+        None if opened.model.fine is None else np.asarray(opened.model.fine.tables),
     )
 
 
@@ -105,6 +108,18 @@ def nearest_codes(values: Floats, codebook: Floats) -> npt.NDArray[np.int64]:
     """The code of each slot by cosine, as the model's own search has it, i[n, slots]."""
     flat = values.reshape(-1, values.shape[-1])
     return (flat @ codebook.T).argmax(axis=1).reshape(values.shape[:2])
+
+
+def nearest_fine(values: Floats, codes: npt.NDArray[np.int64], latents: Latents) -> npt.NDArray[np.int64]:
+    """The row of each slot's fine table nearest to what its code leaves, i[n, slots]."""
+    if latents.fine is None:
+        raise ValueError("these latents have no fine codes")
+    left = values - latents.codebook[codes]
+    found = np.empty(codes.shape, np.int64)
+    for slot, table in enumerate(latents.fine):
+        scores = left[:, slot] @ table.T - 0.5 * np.square(table).sum(axis=1)
+        found[:, slot] = scores.argmax(axis=1)
+    return found
 
 
 def nearest_two(values: Floats, codebook: Floats, share: float = 0.8) -> Floats:

@@ -12,7 +12,7 @@ import faiss
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.retrieval_data import Draw, Floats, nearest_codes
+from benchmarks.retrieval_data import Draw, Floats, Latents, nearest_codes, nearest_fine
 from vqmm.retrieval import FaissIndex
 
 BYTES = 8  # bits of a trained centroid's number, as ours
@@ -38,15 +38,19 @@ class Engine(NamedTuple):
     probes: Callable[[int], None] | None = None
 
 
-def our_index(draw: Draw, codebook: Floats, slots: int, vectors: bool) -> tuple[FaissIndex, float]:
-    """The flat index of a draw, and the seconds it took."""
-    index = FaissIndex(codebook, slots, "0" * 16, vectors=vectors)
+def our_index(
+    draw: Draw, latents: Latents, slots: int, vectors: bool = False, fine: bool = False
+) -> tuple[FaissIndex, float]:
+    """The flat index of a draw, with vectors or fine codes if so wished, and the seconds it took."""
+    tables = latents.fine if fine else None
+    index = FaissIndex(latents.codebook, slots, "0" * 16, vectors=vectors, fine=tables)
     spent, start = 0.0, 0
     for block in draw.blocks():
-        codes = nearest_codes(block, codebook)
+        codes = nearest_codes(block, latents.codebook)
+        more = nearest_fine(block, codes, latents) if fine else None
         names = [str(i) for i in range(start, start + len(block))]
         began = time.perf_counter()
-        index.add(codes, names, "image", "test", vectors=block if vectors else None)
+        index.add(codes, names, "image", "test", vectors=block if vectors else None, fine=more)
         spent += time.perf_counter() - began
         start += len(block)
     return index, spent
@@ -108,8 +112,8 @@ def flat(dim: int) -> Any:
     return faiss.IndexFlatIP(dim)
 
 
-def trained_pq(slots: int) -> Callable[[int], Any]:
-    return lambda dim: faiss.IndexPQ(dim, slots, BYTES, faiss.METRIC_INNER_PRODUCT)
+def trained_pq(columns: int) -> Callable[[int], Any]:
+    return lambda dim: faiss.IndexPQ(dim, columns, BYTES, faiss.METRIC_INNER_PRODUCT)
 
 
 def trained_ivf_pq(slots: int, lists: int) -> Callable[[int], Any]:

@@ -9,7 +9,7 @@ from typing import Any
 import faiss
 import numpy as np
 
-from benchmarks.retrieval_data import Floats, Latents, nearest_codes, nearest_two
+from benchmarks.retrieval_data import Floats, Latents, nearest_codes, nearest_fine, nearest_two
 from benchmarks.retrieval_engines import BYTES
 from vqmm.metrics.ranking import rank_queries
 
@@ -27,11 +27,17 @@ def precision(latents: Latents) -> Iterator[dict[str, Any]]:
     trained: dict[str, Any] = {
         name: faiss.ProductQuantizer(slots * dim, slots, bits) for name, bits in sizes.items()
     }
-    for quantizer in trained.values():
+    twice = faiss.ProductQuantizer(slots * dim, 2 * slots, BYTES)  # as many bytes as with fine codes
+    for quantizer in (*trained.values(), twice):
         quantizer.train(latents.train.reshape(len(latents.train), -1))
 
     def by_codebook(values: Floats) -> Floats:
         return latents.codebook[nearest_codes(values, latents.codebook)].reshape(len(values), -1)
+
+    def by_fine_codes(values: Floats) -> Floats:
+        codes = nearest_codes(values, latents.codebook)
+        fine = np.asarray(latents.fine)[np.arange(slots), nearest_fine(values, codes, latents)]
+        return (latents.codebook[codes] + fine).reshape(len(values), -1)
 
     def by_two_codes(values: Floats) -> Floats:
         return nearest_two(values, latents.codebook).reshape(len(values), -1)
@@ -42,6 +48,10 @@ def precision(latents: Latents) -> Iterator[dict[str, Any]]:
     def as_is(values: Floats) -> Floats:
         return values.reshape(len(values), -1)
 
+    plain = {"codes": by_codebook, "two nearest codes": by_two_codes}
+    rivals: list[Any] = list(itertools.product(plain.items(), trained.items()))
+    if latents.fine is not None:
+        rivals.append((("codes with fine ones", by_fine_codes), (f"2 x {BYTES} bits a slot", twice)))
     sides = {"audio": (latents.audio, latents.audio_labels), "image": (latents.image, latents.image_labels)}
     rng = np.random.default_rng(0)
     for asked, found in (("audio", "image"), ("image", "audio")):
@@ -58,9 +68,7 @@ def precision(latents: Latents) -> Iterator[dict[str, Any]]:
             return rank_queries(query(sought) @ item(held).T, relevant).map
 
         exact = of(as_is, as_is)
-        for (ours, item), (bits, quantizer), asymmetric in itertools.product(
-            {"codes": by_codebook, "two nearest codes": by_two_codes}.items(), trained.items(), (True, False)
-        ):
+        for ((ours, item), (bits, quantizer)), asymmetric in itertools.product(rivals, (True, False)):
             other = by_training(quantizer)
             mine = of(as_is if asymmetric else item, item)
             theirs = of(as_is if asymmetric else other, other)
