@@ -118,7 +118,7 @@ def _paths(folder: Path) -> dict[str, Path]:
 def _keras_step(model: Any, modality: str, spec: Any) -> Callable[[Any], Any]:
     import tensorflow as tf
 
-    traced = tf.function(lambda batch: model.encode(**{modality: batch}), input_signature=[spec])
+    traced = tf.function(lambda batch: model.encode(**{modality: batch}, fine=False), input_signature=[spec])
     return lambda values: [codes.numpy() for codes in traced(values) if codes is not None]
 
 

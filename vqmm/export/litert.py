@@ -104,7 +104,7 @@ def calibration_requests(model: VQVAE, samples: Mapping[str, Any]) -> dict[str, 
     """What each signature is asked while its ranges are found: items, and the codes that they have."""
     requests: dict[str, list[dict[str, Any]]] = {}
     for modality, items in samples.items():
-        codes = model.encode(**{modality: tf.convert_to_tensor(items)})
+        codes = model.encode(**{modality: tf.convert_to_tensor(items)}, fine=False)
         named = {name: value.numpy() for name, value in codes._asdict().items() if value is not None}
         rows = range(len(items))
         requests[f"encode_{modality}"] = [{modality: items[row : row + 1]} for row in rows]

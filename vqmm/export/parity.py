@@ -46,7 +46,7 @@ def reference(model: VQVAE, modality: str, items: npt.NDArray[np.float32]) -> Re
 
     def run(batch: Any) -> dict[str, Any]:
         latents = model.encoders[modality](model.features[modality](batch), training=False)
-        codes = model.encode(**{modality: batch})
+        codes = model.encode(**{modality: batch}, fine=False)
         return {
             **{f"code {name}": value for name, value in codes._asdict().items() if value is not None},
             **{f"latent {name}": value for name, value in latents._asdict().items() if value is not None},

@@ -92,7 +92,7 @@ def _after(read: Callable[[Any], Any], encode: Callable[..., Any]) -> Callable[.
 
 def _encoder(model: VQVAE, modality: str, codes: dict[str, tf.TensorSpec]) -> Callable[..., dict[str, Any]]:
     def encode(items: Any) -> dict[str, Any]:
-        found = model.encode(**{modality: items})._asdict()
+        found = model.encode(**{modality: items}, fine=False)._asdict()
         return {name: tf.ensure_shape(found[name], spec.shape) for name, spec in codes.items()}
 
     return encode
@@ -139,7 +139,7 @@ def _checked(
 
 
 def _code_specs(model: VQVAE, modality: str, batch: int | None) -> dict[str, tf.TensorSpec]:
-    codes = model.encode(**{modality: tf.zeros((1, *model.input_shapes[modality]))})
+    codes = model.encode(**{modality: tf.zeros((1, *model.input_shapes[modality]))}, fine=False)
     return {
         name: tf.TensorSpec((batch, *value.shape[1:]), tf.int32, name=name)
         for name, value in codes._asdict().items()

@@ -110,15 +110,18 @@ class VQVAE(PairAutoencoder):
         """Name of the modality's own range in the codebook, None where it has none."""
         return modality if modality in self.quantizer.ranges and self.encoders[modality].private else None
 
-    def encode(self, audio: Any = None, image: Any = None) -> Codes:
-        """Codes of recordings f32[B, samples] or of pictures f32[B, H, W, C]: give one."""
+    def encode(self, audio: Any = None, image: Any = None, fine: bool = True) -> Codes:
+        """Codes of recordings f32[B, samples] or of pictures f32[B, H, W, C]: give one.
+
+        `fine=False` leaves out the fine codes of a model that has them.
+        """
         modality, latents = self._latents(audio, image)
         name = self.private_range(modality)
         shared = self.quantizer.nearest(latents.shared, "shared")
         return Codes(
             shared,
             None if name is None else self.quantizer.nearest(latents.private, name),
-            None if self.fine is None else self.fine(self._residual(latents.shared, shared)),
+            self.fine(self._residual(latents.shared, shared)) if self.fine is not None and fine else None,
         )
 
     def embed(self, audio: Any = None, image: Any = None) -> Any:
