@@ -96,6 +96,11 @@ def test_wrong_fine_codes_are_refused(fine, told):
     assert index.count() == 300
 
 
+def test_an_index_says_whether_it_holds_them():
+    assert filled()[0].holds_fine
+    assert not FaissIndex(np.eye(4, dtype="float32"), 2, "f" * 16).holds_fine
+
+
 def test_fine_codes_without_tables_are_refused():
     index = FaissIndex(np.eye(4, dtype="float32"), 2, "f" * 16)
     with pytest.raises(UserError, match="takes items with no fine codes"):

@@ -57,6 +57,18 @@ def test_the_same_batches_give_the_same_tables(coarse, tiny_config, tiny_data):
     np.testing.assert_array_equal(np.array(one.fine.tables), np.array(other.fine.tables))
 
 
+@pytest.mark.parametrize("missing", ["audio", "image"])
+def test_a_missing_modality_gives_nothing_and_endless_batches_end(coarse, tiny_config, tiny_data, missing):
+    def halves():
+        for batch in training_batches(tiny_data, tiny_config):  # without end
+            yield {**batch, f"{missing}_mask": np.zeros(len(batch["audio"]), bool)}
+
+    found = with_fine_codes(coarse, halves(), 3)
+    whole = with_fine_codes(coarse, training_batches(tiny_data, tiny_config), 3)
+    assert found.fine.tables.shape == (2, 3, 8)
+    assert (np.array(found.fine.tables) != np.array(whole.fine.tables)).any()
+
+
 def test_no_more_codes_than_latents(coarse, tiny_config, tiny_data):
     found = with_fine_codes(coarse, training_batches(tiny_data, tiny_config).take(1), 400)
     assert 1 < found.fine.codes <= 2 * tiny_config.train.batch_size

@@ -21,7 +21,7 @@ class FineCodes(keras.layers.Layer):
     (Jégou et al. 2011): code vector and fine vector add up to an estimate of the latent, and
     so do their inner products with a query.
 
-    Nothing is learned in training: `fit_fine_codes` of `vqmm.training` places the vectors
+    Nothing is learned in training: `vqmm.training.fine_fit.with_fine_codes` places the vectors
     among the latents of the finished model.
 
     Args:

@@ -83,6 +83,11 @@ class FaissIndex:
         return self._vectors is not None
 
     @property
+    def holds_fine(self) -> bool:
+        """Whether items have fine codes beside the shared ones."""
+        return self._scan.fine is not None
+
+    @property
     def bytes_per_item(self) -> int:
         """Bytes of codes and, where they are kept, vectors of an item."""
         return self._scan.bytes_per_item + (2 * self.slots * self.dim if self.holds_vectors else 0)

@@ -83,6 +83,11 @@ class MilvusIndex:
         """Never."""
         return False
 
+    @property
+    def holds_fine(self) -> bool:
+        """Never."""
+        return False
+
     def add(
         self,
         codes: Any,

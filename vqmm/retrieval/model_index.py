@@ -69,8 +69,9 @@ def add_split(index: Index, model: VQVAE, dataset: Dataset, config: Config, spli
             "caption": records.captions.tolist(),
         }
         vectors = query_values(model, encoded) if index.holds_vectors else None
+        fine = encoded.fine if index.holds_fine else None
         names = encoded.ids.tolist()
-        added[modality] = index.add(encoded.shared, names, modality, split, metadata, vectors, encoded.fine)
+        added[modality] = index.add(encoded.shared, names, modality, split, metadata, vectors, fine)
     return added
 
 

@@ -68,6 +68,11 @@ class Index(Protocol):
         """Whether continuous vectors stand beside the codes, for re-ranking."""
         ...
 
+    @property
+    def holds_fine(self) -> bool:
+        """Whether items have fine codes beside the shared ones."""
+        ...
+
     def add(
         self,
         codes: Any,
@@ -87,8 +92,7 @@ class Index(Protocol):
             split: of the data that they come from.
             metadata: n strings for each further column.
             vectors: f[n, slots, dim], kept as float16; where `holds_vectors`, and only there.
-            fine: integer [n, slots], rows of each slot's fine table; where the index has such
-                tables, and only there.
+            fine: integer [n, slots], rows of each slot's fine table; where `holds_fine`, and only there.
 
         Returns:
             How many were new.

@@ -21,18 +21,20 @@ BATCH = 2048  # latents that k-means sees at a time
 def with_fine_codes(model: VQVAE, batches: Iterable[Mapping[str, Any]], codes: int, seed: int = 0) -> VQVAE:
     """The same model with `FineCodes`, placed by k-means among what its shared codes leave.
 
-    Both modalities give as many latents. Batches of training, altered as training alters
-    them, do better than the recordings as they are: what a search will meet is as unlike them.
+    Both modalities give as many latents, or one alone where the other is missing. Batches of
+    training, altered as training alters them, do better than the recordings as they are: what
+    a search will meet is as unlike them.
 
     Args:
         model: with one shared code for each slot.
-        batches: batch dicts, which are read until there are `ITEMS_PER_CODE` items a code or no more.
+        batches: batch dicts, which are read until they had `ITEMS_PER_CODE` rows a code or no more come.
         codes: rows of each slot's table; fewer where there are fewer different latents.
         seed: of k-means.
     """
     residuals = _residuals(model, batches, codes * ITEMS_PER_CODE)
-    share = min(map(len, residuals.values()))
-    vectors = np.concatenate([part[:share] for part in residuals.values()])
+    parts = [part for part in residuals.values() if len(part)]
+    share = min(map(len, parts))
+    vectors = np.concatenate([part[:share] for part in parts])
     slots, dim = vectors.shape[1:]
     distinct = min(len(np.unique(vectors[:, slot].round(6), axis=0)) for slot in range(slots))
     size = min(codes, distinct)
@@ -63,9 +65,11 @@ def _residuals(model: VQVAE, batches: Iterable[Mapping[str, Any]], most: int) ->
         return {name: model.residual(**{name: batch[name]}) for name in names}
 
     found: dict[str, list[np.ndarray]] = {name: [] for name in names}
+    rows = 0
     for batch in batches:
         for name, part in residuals({name: batch[name] for name in names}).items():
             found[name].append(part.numpy()[np.asarray(batch[f"{name}_mask"])])
-        if min(sum(map(len, parts)) for parts in found.values()) >= most:
+        rows += len(batch[names[0]])
+        if rows >= most:  # counted with those that lack a modality: there may be no other
             break
     return {name: np.concatenate(parts) for name, parts in found.items()}
