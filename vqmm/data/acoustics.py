@@ -78,7 +78,7 @@ def colour(audio: Any, seeds: Any, spec: AudioAugment, sample_rate: int, length:
     telephone = _telephone(draw, spec, axis)
     response = telephone + _band_mask(draw, spec, axis)
     response += spec.tilt_db * between(draw.tilt, -1, 1)[:, None] * axis.slope
-    response += spec.tilt_db / 2 * tf.matmul(ripple, axis.bumps)
+    response += spec.tilt_db / 2 * _mixed(ripple, axis.bumps)
     dry = tf.signal.rfft(audio, [length])
     wet = dry * tf.cast(_amplitude(response, axis), tf.complex64)
     if spec.reverb:
@@ -87,7 +87,7 @@ def colour(audio: Any, seeds: Any, spec: AudioAugment, sample_rate: int, length:
     wet *= tf.cast(tf.minimum(scale, MOST_LOUDER), tf.complex64)
     if spec.noise:
         octaves = between(draw.noise_slope, *NOISE_DB_PER_OCTAVE)[:, None] * axis.octaves
-        shape = octaves + NOISE_RIPPLE_DB * tf.matmul(noise_ripple, axis.bumps)
+        shape = octaves + NOISE_RIPPLE_DB * _mixed(noise_ripple, axis.bumps)
         shape += tf.where(draw.noise_on_line[:, None] < 0.5, telephone, 0.0)
         wet += _noise(seeds, draw, spec, axis, shape, _active_power(audio, sample_rate))
     return tf.signal.irfft(wet, [length])[:, :samples]
@@ -103,7 +103,7 @@ class _Axis(NamedTuple):
         slope: f32[k] -1 (60 Hz and below) to 1 (the top), linear in octaves.
         octaves: f32[k] above 60 Hz.
         bumps: f32[BUMPS, k] overlapping bumps that add up to 1.
-        to_bins: f32[k, n] linear interpolation from knots to bins.
+        bins: f32[n], where the bins lie among the knots, from 0 to k - 1.
         hum: f32[2, n] power of 50 and 60 Hz mains hum, sum 1.
     """
 
@@ -113,7 +113,7 @@ class _Axis(NamedTuple):
     slope: npt.NDArray[np.float32]
     octaves: npt.NDArray[np.float32]
     bumps: npt.NDArray[np.float32]
-    to_bins: npt.NDArray[np.float32]
+    bins: npt.NDArray[np.float32]
     hum: npt.NDArray[np.float32]
 
     @classmethod
@@ -126,9 +126,8 @@ class _Axis(NamedTuple):
         place = (BUMPS - 1) * mel - np.arange(BUMPS)[:, None]
         bumps = np.where(np.abs(place) < 1, 0.5 + 0.5 * np.cos(np.pi * place), 0)
         knot = librosa.hz_to_mel(bins, htk=True) / top * (KNOTS - 1)
-        to_bins = np.maximum(0, 1 - np.abs(knot - np.arange(KNOTS)[:, None]))
         hum = np.stack([_hum(bins, mains) for mains in (50, 60)])
-        rest = (hertz, mel, 2 * octaves / octaves.max() - 1, octaves, bumps, to_bins, hum)
+        rest = (hertz, mel, 2 * octaves / octaves.max() - 1, octaves, bumps, knot, hum)
         return cls(length, *(array.astype(np.float32) for array in rest))
 
 
@@ -181,7 +180,7 @@ def _noise(seeds: Any, draw: _Draw, spec: AudioAugment, axis: _Axis, shape_db: A
     mains = tf.gather(axis.hum, tf.cast(draw.mains < 0.5, tf.int32))
     amplitude = tf.sqrt(power * (1 - hum) + mains * hum)
     # Uniform numbers will do: many of them add up to Gaussian samples.
-    parts = between(uniform(seeds, [2, axis.to_bins.shape[1]], NOISE), -1, 1) * amplitude[:, None]
+    parts = between(uniform(seeds, [2, len(axis.bins)], NOISE), -1, 1) * amplitude[:, None]
     spectrum = tf.complex(parts[:, 0], parts[:, 1])
     wanted = signal * 10 ** (-between(draw.noise_level, *spec.noise_snr_db)[:, None] / 10)
     wanted = tf.where(draw.noise[:, None] < spec.noise, wanted, 0.0)
@@ -201,7 +200,24 @@ def _active_power(audio: Any, sample_rate: int) -> Any:
 
 def _amplitude(decibels: Any, axis: _Axis) -> Any:
     """Responses at the knots in dB to amplitudes at the bins."""
-    return tf.exp(tf.matmul(decibels * float(np.log(10) / 20), axis.to_bins))
+    return tf.exp(interpolated(decibels * float(np.log(10) / 20), axis.bins))
+
+
+def interpolated(knots: Any, place: npt.NDArray[np.floating[Any]]) -> Any:
+    """Reads each row of f32[B, k] linearly at places 0 to k - 1, f32[B, n].
+
+    A product with a matrix of weights would do as well, but how it rounds depends on the number of rows,
+    and a clip must not depend on what else is in its batch.
+    """
+    left = np.clip(np.floor(place), 0, knots.shape[1] - 2).astype(np.int32)
+    share = np.clip(place - left, 0, 1).astype(np.float32)
+    low, high = (tf.gather(knots, left + step, axis=1) for step in (0, 1))
+    return low + share * (high - low)
+
+
+def _mixed(weights: Any, rows: npt.NDArray[np.float32]) -> Any:
+    """Sums of rows f32[m, k] by weights f32[B, m], as `interpolated` independent of the batch."""
+    return tf.reduce_sum(weights[:, :, None] * rows, axis=1)
 
 
 def _energy(spectrum: Any, length: int) -> Any:

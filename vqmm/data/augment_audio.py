@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import scipy.fft
 import tensorflow as tf
 
 from vqmm.config import AudioAugment
-from vqmm.data.acoustics import FILTER_SECONDS, IMPULSE_SECONDS, colour
+from vqmm.data.acoustics import FILTER_SECONDS, IMPULSE_SECONDS, colour, interpolated
 from vqmm.data.draws import between, uniform
 
 PARAMETERS, WARP = 0, 1  # streams of an item's random numbers; `acoustics` has the others
@@ -87,12 +86,7 @@ def _positions(samples: int, seeds: Any, draw: _Draw, spec: AudioAugment, sample
     shift = tf.round(between(draw.shift, -1, 1) * float(spec.shift * sample_rate))[:, None]
     ends += samples / 2 - ends[:, half : half + 1] - shift
     place = np.arange(samples) * WARP_STRETCHES / samples
-    return tf.matmul(ends, _hats(place, WARP_STRETCHES + 1))
-
-
-def _hats(place: npt.NDArray[np.float64], knots: int) -> npt.NDArray[np.float32]:
-    """Weights of linear interpolation between knots 0, 1, ... at places, f32[knots, places]."""
-    return np.maximum(0, 1 - np.abs(place - np.arange(knots)[:, None])).astype(np.float32)
+    return interpolated(ends, place)
 
 
 def _cubic(audio: Any, position: Any) -> Any:
