@@ -100,7 +100,7 @@ def latents_of(run: str, data: str) -> Latents:
         image.labels,
         np.concatenate(train),
         index_for(opened.model, opened.config).codebook,
-        None if opened.model.fine is None else np.asarray(opened.model.fine.tables),
+        opened.model.fine_tables(),
     )
 
 

@@ -66,7 +66,7 @@ def main(args: argparse.Namespace) -> None:
             sides[name, modality] = encode_split(model, dataset, config, "test", modality)
     start, stop = model.quantizer.ranges["shared"]
     table = np.array(model.quantizer.table("shared"))
-    fine = None if model.fine is None else np.array(model.fine.tables)
+    fine = model.fine_tables()
     scores = {name: told for name, told in SCORES.items() if name != "shared_distance" or fine is not None}
 
     def kinds(encoded: Encoded) -> np.ndarray:

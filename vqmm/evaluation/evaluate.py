@@ -129,7 +129,7 @@ def _codes(model: VQVAE, material: Material, config: Config, wanted: Relevance) 
     ranges = dict(model.quantizer.ranges)
     start, _ = ranges["shared"]
     table = np.asarray(model.quantizer.table("shared"))
-    fine = None if model.fine is None else np.asarray(model.fine.tables)
+    fine = model.fine_tables()
 
     def retrieval(wanted: Relevance) -> dict[str, Any]:
         return retrieval_section(material, table, start, layout, wanted, resamples, seed, fine)

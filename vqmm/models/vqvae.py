@@ -134,6 +134,10 @@ class VQVAE(PairAutoencoder):
         _, latents = self._latents(audio, image)
         return self._residual(latents.shared, self.quantizer.nearest(latents.shared, "shared"))
 
+    def fine_tables(self) -> np.ndarray | None:
+        """The tables of `FineCodes`, f32[T, R, E]; None where the model has none."""
+        return None if self.fine is None else np.asarray(self.fine.tables)
+
     def reconstruct(self, items: Any, modality: str, to: str | None = None, private: bool = True) -> Any:
         codes = self.encode(**{modality: items})
         whole = private and to in (None, modality)

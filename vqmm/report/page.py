@@ -87,7 +87,7 @@ def _scorer(model: Any, query: Side, gallery: Side, layout: str) -> Scorer:
         return continuous_scorer(query.encoded.embeddings, gallery.encoded.embeddings)
     start, _ = model.quantizer.ranges["shared"]
     table = np.asarray(model.quantizer.table("shared"))
-    fine = None if model.fine is None else np.asarray(model.fine.tables)
+    fine = model.fine_tables()
     asked, answers = (coded(side.encoded, table, start, fine) for side in (query, gallery))
     return make_scorers(asked, answers, table, layout)["code_distance"]
 

@@ -39,8 +39,9 @@ def index_for(model: VQVAE, config: Config, vectors: bool = False) -> FaissIndex
         )
     first, _ = model.quantizer.range_of("shared")
     slots = config.model.slots * model.quantizer.part("shared").codes_per_token
-    fine = None if model.fine is None else np.asarray(model.fine.tables)
-    return FaissIndex(_directions(model), slots, codebook_fingerprint(model), first, vectors, fine)
+    return FaissIndex(
+        _directions(model), slots, codebook_fingerprint(model), first, vectors, model.fine_tables()
+    )
 
 
 def add_split(index: Index, model: VQVAE, dataset: Dataset, config: Config, split: str) -> dict[str, int]:
