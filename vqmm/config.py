@@ -153,6 +153,7 @@ class Model(Section):
     mean_normalised: bool = False  # the audio encoder also sees each mel band without its mean over time
     shared_gradient: Fraction = 0.0  # share of the reconstruction's gradient that reaches shared latents
     pixels: Literal["value", "categorical", "logistic"] = "value"  # what the picture decoder gives
+    eight_bits: bool = False  # networks are trained with numbers rounded as those of an int8 export
     log_mel: LogMelSpec = LogMelSpec()
     quantizer: Quantizer = Quantizer()  # a vae takes its dim alone
     discriminator: Discriminator = Discriminator()

@@ -1,6 +1,7 @@
 """The files of `deploy/`, as far as they can be checked without containers."""
 
 import argparse
+import tomllib
 from pathlib import Path
 
 import kubernetes_validate
@@ -63,6 +64,16 @@ def test_the_compose_file_names_what_is_there(services):
     assert len(ports) == len(set(ports)) == 3
     assert (DEPLOY / search["build"]["context"] / search["build"]["dockerfile"]).is_file()
     assert parsed(search["command"]).host == "0.0.0.0"
+
+
+def test_milvus_comes_when_asked_for_and_is_of_the_pinned_clients_version(services):
+    assert [name for name, service in services.items() if service.get("profiles")] == ["milvus"]
+    extras = tomllib.loads((DEPLOY.parent / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    (client,) = (part.partition("==")[2] for part in extras["milvus"] if part.startswith("pymilvus=="))
+    image = services["milvus"]["image"].partition(":v")[2]
+    assert image.split(".")[:2] == client.split(".")[:2]
+    assert "localhost:19530" in (DEPLOY.parent / "docs" / "retrieval.md").read_text()
+    assert services["milvus"]["ports"] == ["127.0.0.1:19530:19530"]
 
 
 def test_the_image_has_what_it_copies_and_no_root():
@@ -155,5 +166,5 @@ def test_images_of_the_manifests_are_those_of_the_compose_file(manifests, servic
     folder = DEPLOY / "kubernetes"
     images = yaml.safe_load((folder / "kustomization.yaml").read_text())["images"]
     tagged = {f"{image['name']}:{image['newTag']}" for image in images}
-    assert tagged == {service["image"] for service in services.values()}
+    assert tagged == {services[name]["image"] for name in PODS}
     assert {container(manifests, name)[1]["image"] for name in PODS} == {image["name"] for image in images}

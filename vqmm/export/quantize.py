@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,7 +13,7 @@ PRECISIONS = ("fp32", "fp16", "dynamic", "int8")
 # Keras names operations by the layers that they lie in. The log-mel, the heads of the private
 # codes and the search of the nearest code are not among them: their errors become other codes.
 NETWORKS = r"_(encoder|decoder)[^/;]*/(trunk|shared_head|attention|last)"
-TRUNK = r"_encoder[^/;]*/trunk"
+TRUNKS = r"_encoder[^/;]*/trunk"  # of the encoders: private codes hang on them
 
 
 def quantize(blob: bytes, precision: str, requests: Mapping[str, Sequence[Any]]) -> bytes:
@@ -24,9 +23,8 @@ def quantize(blob: bytes, precision: str, requests: Mapping[str, Sequence[Any]])
         blob: the file.
         precision: `"fp32"`: as it is. `"fp16"`: weights in half floats. `"dynamic"`: weights
             of the networks in 8 bits, activations scaled to 8 bits as they come. `"int8"`:
-            both in 8 bits, with ranges found beforehand; the first and the last convolution
-            of each encoder, on which the private codes hang, keep half floats, as do
-            transposed convolutions.
+            both in 8 bits, with ranges found beforehand; the trunks of the encoders, on which
+            the private codes hang, keep half floats, as do transposed convolutions.
         requests: by signature, inputs by name, to find ranges with; for `"int8"`.
 
     Returns:
@@ -55,30 +53,10 @@ def quantize(blob: bytes, precision: str, requests: Mapping[str, Sequence[Any]])
     if precision != "fp16":
         _half(tool, NETWORKS, op.CONV_2D_TRANSPOSE)  # in 8 bits they are slower
     if precision == "int8":
-        _half(tool, "|".join(map(re.escape, edges(blob))), op.CONV_2D)
+        _half(tool, TRUNKS, op.CONV_2D)
     with quiet():
         ranges = tool.calibrate(dict(requests), num_threads=1) if tool.need_calibration else {}
         return bytes(tool.quantize(ranges).quantized_model)
-
-
-def edges(blob: bytes) -> list[str]:
-    """Names of the first and the last convolution in the trunk of each encoder of a .tflite file."""
-    from ai_edge_litert import schema_py_generated as schema
-    from ai_edge_litert.tools import flatbuffer_utils
-
-    model = flatbuffer_utils.read_model_from_bytearray(bytearray(blob))
-    found = []
-    for graph in model.subgraphs:
-        names = [
-            graph.tensors[op.outputs[0]].name.decode()
-            for op in graph.operators
-            if model.operatorCodes[op.opcodeIndex].builtinCode == schema.BuiltinOperator.CONV_2D
-        ]
-        names = [name for name in names if re.search(TRUNK, name)]
-        found += [*names[:1], *names[-1:]]
-    if not found:
-        raise ValueError("this .tflite file has no encoder whose layers bear names that are known here")
-    return found
 
 
 def _half(tool: Any, scope: str, operation: Any) -> None:

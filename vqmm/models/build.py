@@ -118,6 +118,7 @@ def _networks(config: Config, parts: dict[str, Any], private: list[str], widenin
             mean_normalised=model.mean_normalised and name == "audio",
             dropout=model.dropout,
             seed=2 * config.seed + place,
+            eight_bits=model.eight_bits,
             name=f"{name}_encoder",
         )
         encoders[name].build((None, *size))
@@ -132,6 +133,7 @@ def _networks(config: Config, parts: dict[str, Any], private: list[str], widenin
             offset=-2.5 if name == "audio" else 0.0,
             scale=1.5 if name == "audio" else 1.0,
             output=model.pixels if name == "image" else "value",
+            eight_bits=model.eight_bits,
             name=f"{name}_decoder",
         )
     return {"encoders": encoders, "decoders": decoders}

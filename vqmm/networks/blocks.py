@@ -6,16 +6,25 @@ from typing import Any
 
 import keras
 
-
-def conv_norm(x: Any, filters: int, stride: int = 1) -> Any:
-    """3x3 convolution, batch normalisation, SiLU: [B, H, W, C] to [B, H/stride, W/stride, filters]."""
-    x = keras.layers.Conv2D(filters, 3, strides=stride, padding="same", use_bias=False)(x)
-    x = keras.layers.BatchNormalization(synchronized=True)(x)
-    return keras.layers.Activation("silu")(x)
+from vqmm.networks.eight_bits import EightBitConv2D, EightBits
 
 
-def residual_block(x: Any, filters: int) -> Any:
+def conv_norm(x: Any, filters: int, stride: int = 1, eight_bits: bool = False) -> Any:
+    """3x3 convolution, batch normalisation, SiLU: [B, H, W, C] to [B, H/stride, W/stride, filters].
+
+    With `eight_bits`, kernel, input and output of the convolution are rounded in training.
+    """
+    return keras.layers.Activation("silu")(_conv(x, filters, stride, eight_bits))
+
+
+def residual_block(x: Any, filters: int, eight_bits: bool = False) -> Any:
     """Adds a 3x3 convolution of itself to x [B, H, W, filters] (He et al. 2016)."""
-    y = keras.layers.Conv2D(filters, 3, padding="same", use_bias=False)(x)
-    y = keras.layers.BatchNormalization(synchronized=True)(y)
-    return keras.layers.Activation("silu")(keras.layers.Add()([x, y]))
+    return keras.layers.Activation("silu")(keras.layers.Add()([x, _conv(x, filters, 1, eight_bits)]))
+
+
+def _conv(x: Any, filters: int, stride: int, eight_bits: bool) -> Any:
+    kind = EightBitConv2D if eight_bits else keras.layers.Conv2D
+    x = EightBits()(x) if eight_bits else x
+    x = kind(filters, 3, strides=stride, padding="same", use_bias=False)(x)
+    x = keras.layers.BatchNormalization(synchronized=True)(x)
+    return EightBits()(x) if eight_bits else x

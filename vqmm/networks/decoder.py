@@ -45,6 +45,7 @@ class Decoder(keras.layers.Layer):
             network starts near it.
         output: what the last layer stands for: `"value"`, or a distribution over 256 levels,
             `"categorical"` or `"logistic"` (see `vqmm.networks.outputs`).
+        eight_bits: whether the trunk's residual block is trained with numbers rounded to 8 bits.
 
     Inputs: shared f32[B, T, dim]; private f32[B, P, dim] or None; keep_private
     bool[B] or None, False where the private codes are to be left out.
@@ -63,6 +64,7 @@ class Decoder(keras.layers.Layer):
         offset: float = 0.0,
         scale: float = 1.0,
         output: str = "value",
+        eight_bits: bool = False,
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
@@ -76,6 +78,7 @@ class Decoder(keras.layers.Layer):
         self.offset = offset
         self.scale = scale
         self.output_kind = output
+        self.eight_bits = eight_bits
         self.parameters = parameter_count(output, self.output_size[2])
         self.build()
 
@@ -94,7 +97,7 @@ class Decoder(keras.layers.Layer):
         self.attention.build((None, rows * columns, width), (None, None, self.dim))
         grid = keras.Input((rows, columns, width + self.dim))
         x = keras.layers.Conv2D(width, 1)(grid)
-        x = residual_block(x, width)
+        x = residual_block(x, width, self.eight_bits)
         # Kernel 4 with stride 2 covers every cell equally: no checkerboard.
         for count in self.filters[1:]:
             x = keras.layers.Conv2DTranspose(count, 4, strides=2, padding="same")(x)
@@ -151,4 +154,5 @@ class Decoder(keras.layers.Layer):
             "offset": self.offset,
             "scale": self.scale,
             "output": self.output_kind,
+            "eight_bits": self.eight_bits,
         }

@@ -9,6 +9,7 @@ import keras
 from keras import ops
 
 from vqmm.networks.blocks import conv_norm, residual_block
+from vqmm.networks.eight_bits import EightBitDense, EightBits
 
 LAYOUTS = ("slots", "grid")
 
@@ -49,6 +50,7 @@ class Encoder(keras.layers.Layer):
         dropout: in the slots head.
         seed: of the dropout. The encoders of a pair need different ones: equal masks on
             both sides tell a contrastive loss which rows belong together.
+        eight_bits: whether trunk and shared head are trained with numbers rounded to 8 bits.
 
     Input shape: f32[B, H, W, C]. Output: `Latents`.
     """
@@ -64,6 +66,7 @@ class Encoder(keras.layers.Layer):
         mean_normalised: bool = False,
         dropout: float = 0.0,
         seed: int = 0,
+        eight_bits: bool = False,
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
@@ -78,30 +81,31 @@ class Encoder(keras.layers.Layer):
         self.mean_normalised = mean_normalised
         self.dropout = dropout
         self.seed = seed
+        self.eight_bits = eight_bits
 
     def build(self, input_shape: Sequence[Any]) -> None:
         height, width, channels = input_shape[1:]
         item = keras.Input((height, width, channels * (1 + self.mean_normalised)))
         x = item
         for count in self.filters:
-            x = conv_norm(x, count, stride=2)
-            x = residual_block(x, count)
+            x = conv_norm(x, count, 2, self.eight_bits)
+            x = residual_block(x, count, self.eight_bits)
         self.trunk = keras.Model(item, x, name="trunk")
         grid = keras.Input(x.shape[1:])
         if self.layout == "grid":
             tokens = keras.layers.Conv2D(self.dim, 1)(grid)
             tokens = keras.layers.Reshape((-1, self.dim))(tokens)
         else:
-            y = conv_norm(grid, 3 * self.filters[-1] // 2, stride=2)
-            y = residual_block(y, 3 * self.filters[-1] // 2)
+            y = conv_norm(grid, 3 * self.filters[-1] // 2, 2, self.eight_bits)
+            y = residual_block(y, 3 * self.filters[-1] // 2, self.eight_bits)
             y = keras.layers.AdaptiveAveragePooling2D(self.pool)(y)
             y = keras.layers.Flatten()(y)
             y = keras.layers.Dropout(self.dropout, seed=2 * self.seed)(y)
-            y = keras.layers.Dense(256)(y)
+            y = self._dense(y, 256)
             y = keras.layers.BatchNormalization(synchronized=True)(y)
             y = keras.layers.Activation("silu")(y)
             y = keras.layers.Dropout(self.dropout, seed=2 * self.seed + 1)(y)
-            y = keras.layers.Dense(self.slots * self.dim)(y)
+            y = self._dense(y, self.slots * self.dim)
             tokens = keras.layers.Reshape((self.slots, self.dim))(y)
         self.shared_head = keras.Model(grid, tokens, name="shared_head")
         self.grid_shape = tuple(x.shape[1:3])
@@ -109,6 +113,11 @@ class Encoder(keras.layers.Layer):
             self.private_head = keras.layers.Conv2D(self.dim, 1, name="private_head")
             self.private_head.build((None, *self.grid_shape, x.shape[-1] + 2))
         self.built = True
+
+    def _dense(self, x: Any, units: int) -> Any:
+        if not self.eight_bits:
+            return keras.layers.Dense(units)(x)
+        return EightBits()(EightBitDense(units)(EightBits()(x)))
 
     def call(self, features: Any, training: bool | None = None) -> Latents:
         features = ops.cast(features, "float32")
@@ -138,4 +147,5 @@ class Encoder(keras.layers.Layer):
             "mean_normalised": self.mean_normalised,
             "dropout": self.dropout,
             "seed": self.seed,
+            "eight_bits": self.eight_bits,
         }
