@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.cli import run
+from vqmm.data.places import local_path, place_of
 from vqmm.errors import UserError
 
 DESCRIPTION = "Trains and judges configs on the same data, over seeds; writes comparison.json and .html."
@@ -26,8 +27,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds what this verb takes."""
     parser.add_argument("configs", nargs="*", type=Path, metavar="CONFIG", help="YAML configs")
     parser.add_argument("--ablations", type=Path, metavar="DIR", help="all configs of a folder as well")
-    parser.add_argument("--data", type=Path, required=True, metavar="DATA", help="folder that prepare left")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for runs and results")
+    parser.add_argument(
+        "--data", type=place_of, required=True, metavar="DATA", help="folder that prepare left"
+    )
+    parser.add_argument(
+        "--out", type=local_path, required=True, metavar="DIR", help="folder for runs and results"
+    )
     parser.add_argument("--seeds", type=int, default=1, metavar="N", help="seeds 0 to N-1 (default: 1)")
     parser.add_argument("--set", action="append", default=[], metavar="K=V", help="override a key in all")
     parser.add_argument(
@@ -98,7 +103,7 @@ def _configs(args: argparse.Namespace) -> dict[str, Path]:
     return dict(zip(names, files, strict=True))
 
 
-def _train_and_judge(config: Path, data: Path, folder: Path, sets: list[str], quiet: bool) -> None:
+def _train_and_judge(config: Path, data: Path | str, folder: Path, sets: list[str], quiet: bool) -> None:
     if (folder / "evaluation.json").exists():
         return
     words = [word for pair in sets for word in ("--set", pair)]

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.cli import run
+from vqmm.data.places import local_path, place_of
 from vqmm.errors import UserError, nearest
 from vqmm.export.quantize import PRECISIONS
 
@@ -31,14 +32,14 @@ CALIBRATION_ITEMS = 128
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds what this verb takes."""
     parser.add_argument("--run", type=Path, required=True, metavar="RUN", help="run folder that train left")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the exports")
+    parser.add_argument("--out", type=local_path, required=True, metavar="DIR", help="folder for the exports")
     parser.add_argument(
         "--formats",
         default="saved_model,litert",
         metavar="A,B",
         help=f"of {', '.join(FORMATS)}; litert is all four (default: %(default)s)",
     )
-    parser.add_argument("--data", type=Path, metavar="DATA", help="folder that prepare left")
+    parser.add_argument("--data", type=place_of, metavar="DATA", help="folder that prepare left")
     parser.add_argument("--verify", action="store_true", help="compare codes with the run's model")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
 

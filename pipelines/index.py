@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipelines.cli import run
+from vqmm.data.places import local_path, place_of
 from vqmm.errors import UserError
 
 if TYPE_CHECKING:
@@ -28,11 +29,11 @@ Items that are there already stay; a call that was killed leaves the index as it
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds what this verb takes."""
     parser.add_argument("--run", type=Path, metavar="RUN", help="run folder that train left")
-    parser.add_argument("--data", type=Path, metavar="DATA", help="folder that prepare left, to be added")
+    parser.add_argument("--data", type=place_of, metavar="DATA", help="folder that prepare left, to be added")
     parser.add_argument(
         "--split", nargs="+", metavar="SPLIT", help="train, validation, test (default: all there are)"
     )
-    parser.add_argument("--out", type=Path, required=True, metavar="INDEX", help="index folder")
+    parser.add_argument("--out", type=local_path, required=True, metavar="INDEX", help="index folder")
     parser.add_argument(
         "--overwrite", action="store_true", help="replace an index that is there instead of adding to it"
     )

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipelines.cli import add_runner, beam_options, run
+from vqmm.data.places import local_path
 from vqmm.errors import UserError
 
 if TYPE_CHECKING:
@@ -31,10 +32,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds what this verb takes."""
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--source", choices=SOURCES, help="data that is made or fetched here")
-    what.add_argument("--manifest", type=Path, metavar="FILE", help="a table of your own pairs")
+    what.add_argument("--manifest", type=local_path, metavar="FILE", help="a table of your own pairs")
     parser.add_argument("--config", type=Path, required=True, metavar="FILE", help="YAML config")
     parser.add_argument("--set", action="append", default=[], metavar="K=V", help="override a config key")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write")
+    parser.add_argument("--out", type=local_path, required=True, metavar="DIR", help="folder to write")
     parser.add_argument(
         "--archive",
         "--source-folder",

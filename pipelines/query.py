@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipelines.cli import run
+from vqmm.data.places import place_of
 from vqmm.errors import UserError
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="score the first N hits anew by continuous vectors (an index made with --vectors)",
     )
     parser.add_argument("--probes", type=int, metavar="N", help="lists to scan, of an index that has some")
-    parser.add_argument("--data", type=Path, metavar="DATA", help="the data that was indexed, for --save")
+    parser.add_argument("--data", type=place_of, metavar="DATA", help="the data that was indexed, for --save")
     parser.add_argument("--save", type=Path, metavar="DIR", help="write the hits there as files")
     parser.add_argument("--json", action="store_true", help="print the hits as JSON")
 

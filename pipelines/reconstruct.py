@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipelines.cli import run
+from vqmm.data.places import place_of
 from vqmm.errors import UserError
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what.add_argument("--audio", type=Path, metavar="FILE", help="a recording")
     what.add_argument("--image", type=Path, metavar="FILE", help="a picture")
     what.add_argument("--from-tokens", type=Path, metavar="FILE", help="a token file instead")
-    what.add_argument("--data", type=Path, metavar="DATA", help="all of a split that prepare left")
+    what.add_argument("--data", type=place_of, metavar="DATA", help="all of a split that prepare left")
     parser.add_argument("--split", default="test", help="of --data (default: %(default)s)")
     parser.add_argument("--limit", type=int, metavar="N", help="first N of each modality of --data")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE|DIR", help="what to write")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipelines.cli import add_runner, beam_options, run
+from vqmm.data.places import local_path, place_of
 from vqmm.errors import UserError
 
 if TYPE_CHECKING:
@@ -31,13 +32,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds what this verb takes."""
     parser.add_argument("--run", type=Path, required=True, metavar="RUN", help="run folder that train left")
     what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--data", type=Path, metavar="DATA", help="folder that prepare left")
+    what.add_argument("--data", type=place_of, metavar="DATA", help="folder that prepare left")
     what.add_argument("--audio", type=Path, nargs="+", metavar="FILE", help="recordings")
     what.add_argument("--image", type=Path, nargs="+", metavar="FILE", help="pictures")
     parser.add_argument(
         "--split", nargs="+", metavar="SPLIT", help="of --data: train, validation, test (default: test)"
     )
-    parser.add_argument("--out", type=Path, required=True, metavar="FILE|DIR", help="what to write")
+    parser.add_argument("--out", type=local_path, required=True, metavar="FILE|DIR", help="what to write")
     add_runner(parser)
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
 

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vqmm.config import AudioSpec, Config, ImageSpec
+from vqmm.data.places import is_url, local_file, located
 from vqmm.data.shards import MODALITIES, SPLITS, Record, file_sha256, read_shard
 from vqmm.errors import UserError
 
@@ -58,7 +59,7 @@ class Dataset:
     """A folder that `prepare` left.
 
     Attributes:
-        folder: where it is.
+        folder: where it is; of data at a URL a `upath.UPath`.
         name: of the data.
         audio: spec that the recordings were prepared to.
         image: spec that the pictures were prepared to.
@@ -85,14 +86,18 @@ class Dataset:
     def open(cls, folder: str | Path) -> Dataset:
         """Opens a prepared folder; records are read by `split`.
 
+        Args:
+            folder: a path, or a URL that fsspec knows (extra `remote`): `gs://bucket/digits`.
+
         Raises:
             UserError: no `dataset.json` (not prepared, or not finished), one of
                 another version, a damaged one, or a shard that is missing.
         """
-        folder = Path(folder)
+        folder = located(folder)
         path = folder / "dataset.json"
         try:
-            tree = json.loads(path.read_text(encoding="utf-8"))
+            with local_file(path) as file:
+                tree = json.loads(file.read_text(encoding="utf-8"))
             version = tree["format_version"]
         except FileNotFoundError:
             raise UserError(
@@ -124,7 +129,7 @@ class Dataset:
             raise UserError(
                 f"{path} is damaged ({type(error).__name__}: {said}); prepare the data again"
             ) from None
-        for name in dataset.shards:
+        for name in () if is_url(folder) else dataset.shards:  # elsewhere each question is a request
             if not (folder / name).is_file():
                 raise UserError(f"{folder / name} is missing; prepare the data again")
         return dataset
@@ -177,14 +182,20 @@ class Dataset:
         """The records of some shards, in stored order.
 
         Raises:
-            UserError: a shard that is not as `prepare` left it.
+            UserError: a shard that is not as `prepare` left it, or cannot be fetched.
         """
         records: list[Record] = []
         for name in names:
             path = self.folder / name
-            if file_sha256(path) != self.shards[name]:
-                raise UserError(f"{path} is damaged (its checksum differs); prepare the data again")
-            records += read_shard(path)
+            try:
+                with local_file(path) as file:
+                    if file_sha256(file) != self.shards[name]:
+                        raise UserError(f"{path} is damaged (its checksum differs); prepare the data again")
+                    records += read_shard(file)
+            except OSError as error:
+                if not is_url(path):
+                    raise
+                raise UserError(f"{path} is missing or cannot be read: {error}") from None
         return Records(
             ids=_objects([r.id for r in records]),
             items=np.array([r.item for r in records], np.int64),

@@ -1,0 +1,87 @@
+"""Where prepared data lies: a folder of this machine, or a bucket or server by URL."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import cast
+
+from vqmm.errors import UserError
+
+
+def is_url(place: str | Path) -> bool:
+    """Whether a place is of another file system, as `gs://bucket/digits` is."""
+    return "://" in str(place)
+
+
+def place_of(text: str) -> str | Path:
+    """A place as a command line gives it: `pathlib` would take `//` for a slip."""
+    return text if is_url(text) else Path(text)
+
+
+def local_path(text: str) -> Path:
+    """A path of a command line that is written to, and so must be of this machine.
+
+    Raises:
+        argparse.ArgumentTypeError: it is a URL.
+    """
+    if is_url(text):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is a URL, and files are written to this machine's folders alone; prepared data may be "
+            "copied there afterwards and read by --data URL"
+        )
+    return Path(text)
+
+
+def located(place: str | Path) -> Path:
+    """The folder at a place; for a URL a `upath.UPath`, which has the methods of a path.
+
+    Args:
+        place: a path, or a URL of any file system that fsspec has: `gs://`, `s3://`, `https://`, …
+
+    Raises:
+        UserError: universal-pathlib is not installed, or what fsspec needs for this kind of URL.
+    """
+    if not isinstance(place, str) or not is_url(place):
+        return Path(place) if isinstance(place, str) else place
+    try:
+        from upath import UPath
+    except ImportError:
+        raise UserError(
+            f"{place} needs universal-pathlib, which is not installed: pip install 'vqmm[remote]'"
+        ) from None
+    try:
+        found = UPath(place)
+        _ = found.fs  # brings the file system's own package
+    except (ImportError, ValueError) as error:
+        raise UserError(
+            f"{place} cannot be opened: {error}; gs:// needs the package gcsfs, s3:// s3fs, abfs:// adlfs"
+        ) from None
+    return cast(Path, found)
+
+
+@contextmanager
+def local_file(path: Path) -> Iterator[Path]:
+    """The file itself where it is of this machine, else a copy that is gone afterwards.
+
+    Raises:
+        FileNotFoundError: it is not there.
+        OSError: it cannot be fetched, with what the file system says.
+    """
+    if not is_url(path):
+        yield path
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / path.name
+        try:
+            with path.open("rb") as source, copy.open("wb") as target:
+                shutil.copyfileobj(source, target, 1 << 20)
+        except FileNotFoundError:
+            raise
+        except Exception as error:  # each file system has errors of its own
+            raise OSError(f"{path} cannot be fetched ({type(error).__name__}: {error})") from error
+        yield copy
