@@ -29,13 +29,12 @@ install: $(STAMP)  ## the environment in .venv
 demo: $(STAMP)  ## prepare, train, evaluate, index, export and query spoken and written digits
 	PYTHON=$(BIN)/python DATA=$(DATA) RUN=$(RUN) CONFIG=$(CONFIG) SET="$(SET)" sh pipelines/demo.sh
 
-# TensorFlow keeps some 240 MB of each training run until its process ends: those that train get processes of their own.
-TRAINING := tests/training tests/pipelines
+# TensorFlow keeps some 240 MB of each training run until its process ends: tests that train get processes of their own.
+APART := tests/training tests/pipelines
 PYTEST = $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 test: $(STAMP)  ## all tests
-	$(PYTEST) $(TRAINING)
-	$(PYTEST) $(TRAINING:%=--ignore=%)
+	$(foreach part,$(APART),$(PYTEST) $(part) &&) $(PYTEST) $(APART:%=--ignore=%)
 
 SOAK_KILLS ?= 200
 
