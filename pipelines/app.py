@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipelines.cli import run
-from vqmm.data.places import place_of
 from vqmm.errors import UserError
 from vqmm.serving.listen import listen
 
@@ -31,9 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds what this verb takes."""
     parser.add_argument("--run", type=Path, required=True, metavar="RUN", help="run folder that train left")
     parser.add_argument("--index", type=Path, required=True, metavar="INDEX", help="folder that index left")
-    parser.add_argument(
-        "--data", type=place_of, metavar="DATA", help="the data that was indexed, to show hits as files"
-    )
+    parser.add_argument("--data", metavar="DATA", help="the data that was indexed, to show hits as files")
     parser.add_argument("--prior", type=Path, metavar="RUN", help="run folder of a prior, to generate")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen at (default: %(default)s)")
     parser.add_argument("--port", type=int, default=7860, help="0: any that is free (default: %(default)s)")

@@ -11,10 +11,12 @@ import os
 import sys
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before TensorFlow loads: no banner in users' faces
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
+from vqmm.data.places import is_url  # noqa: E402
 from vqmm.errors import UserError  # noqa: E402  (after the environment is set)
 
 
@@ -52,6 +54,20 @@ def run(
     except KeyboardInterrupt:
         print(f"{verb}: interrupted", file=sys.stderr)
         sys.exit(130)
+
+
+def local_path(text: str) -> Path:
+    """A path that is written to, and so must be of this machine.
+
+    Raises:
+        argparse.ArgumentTypeError: it is a URL.
+    """
+    if is_url(text):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is a URL, and files are written to this machine's folders alone; prepared data may be "
+            "copied there afterwards and read by --data URL"
+        )
+    return Path(text)
 
 
 def add_runner(parser: argparse.ArgumentParser) -> None:

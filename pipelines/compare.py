@@ -9,8 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from pipelines.cli import run
-from vqmm.data.places import local_path, place_of
+from pipelines.cli import local_path, run
 from vqmm.errors import UserError
 
 DESCRIPTION = "Trains and judges configs on the same data, over seeds; writes comparison.json and .html."
@@ -27,9 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds what this verb takes."""
     parser.add_argument("configs", nargs="*", type=Path, metavar="CONFIG", help="YAML configs")
     parser.add_argument("--ablations", type=Path, metavar="DIR", help="all configs of a folder as well")
-    parser.add_argument(
-        "--data", type=place_of, required=True, metavar="DATA", help="folder that prepare left"
-    )
+    parser.add_argument("--data", required=True, metavar="DATA", help="folder that prepare left")
     parser.add_argument(
         "--out", type=local_path, required=True, metavar="DIR", help="folder for runs and results"
     )
@@ -75,7 +72,7 @@ def main(args: argparse.Namespace) -> None:
     ]
     page = render_comparison(shown, args.seeds, args.quality)
     tree = {
-        "data": str(args.data),
+        "data": args.data,
         "seeds": args.seeds,
         "quality": args.quality,
         "rows": [{**row, "figures": {k: v._asdict() for k, v in row["figures"].items()}} for row in rows],
@@ -103,7 +100,7 @@ def _configs(args: argparse.Namespace) -> dict[str, Path]:
     return dict(zip(names, files, strict=True))
 
 
-def _train_and_judge(config: Path, data: Path | str, folder: Path, sets: list[str], quiet: bool) -> None:
+def _train_and_judge(config: Path, data: str, folder: Path, sets: list[str], quiet: bool) -> None:
     if (folder / "evaluation.json").exists():
         return
     words = [word for pair in sets for word in ("--set", pair)]

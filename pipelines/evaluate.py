@@ -7,8 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from pipelines.cli import run
-from vqmm.data.places import place_of
+from pipelines.cli import local_path, run
 from vqmm.errors import UserError
 
 DESCRIPTION = "Judges a run: alignment, codebook, reconstruction and cost, as JSON and as a page."
@@ -24,13 +23,11 @@ The data need not be what the run was trained on; its sample rate and picture si
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds what this verb takes."""
     parser.add_argument("--run", type=Path, required=True, metavar="RUN", help="run folder that train left")
-    parser.add_argument(
-        "--data", type=place_of, required=True, metavar="DATA", help="folder that prepare left"
-    )
+    parser.add_argument("--data", required=True, metavar="DATA", help="folder that prepare left")
     parser.add_argument("--tokenizer", type=Path, metavar="RUN", help="of a prior: where it lies now")
     parser.add_argument("--split", default="test", help="train, validation or test (default: %(default)s)")
     parser.add_argument(
-        "--out", type=Path, metavar="DIR", help="where the files go (default: the run folder)"
+        "--out", type=local_path, metavar="DIR", help="where the files go (default: the run folder)"
     )
     parser.add_argument("--json", action="store_true", help="print evaluation.json")
 

@@ -8,8 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from pipelines.cli import run
-from vqmm.data.places import local_path, place_of
+from pipelines.cli import local_path, run
 from vqmm.errors import UserError, nearest
 from vqmm.export.quantize import PRECISIONS
 
@@ -39,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="A,B",
         help=f"of {', '.join(FORMATS)}; litert is all four (default: %(default)s)",
     )
-    parser.add_argument("--data", type=place_of, metavar="DATA", help="folder that prepare left")
+    parser.add_argument("--data", metavar="DATA", help="folder that prepare left")
     parser.add_argument("--verify", action="store_true", help="compare codes with the run's model")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
 

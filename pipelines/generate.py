@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipelines.cli import run
+from pipelines.cli import local_path, run
 from vqmm.data.shards import OTHER
 from vqmm.errors import UserError
 
@@ -37,7 +37,7 @@ COLUMNS = 10  # of the sheets
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds what this verb takes."""
     parser.add_argument("--run", type=Path, required=True, metavar="RUN", help="run folder of a prior")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="what is written, whole")
+    parser.add_argument("--out", type=local_path, required=True, metavar="DIR", help="what is written, whole")
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--unconditional", type=int, metavar="N", help="N pairs of picture and sound")
     what.add_argument("--from-audio", type=Path, metavar="FILE", help="a recording")

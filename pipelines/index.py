@@ -7,8 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipelines.cli import run
-from vqmm.data.places import local_path, place_of
+from pipelines.cli import local_path, run
 from vqmm.errors import UserError
 
 if TYPE_CHECKING:
@@ -29,7 +28,7 @@ Items that are there already stay; a call that was killed leaves the index as it
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds what this verb takes."""
     parser.add_argument("--run", type=Path, metavar="RUN", help="run folder that train left")
-    parser.add_argument("--data", type=place_of, metavar="DATA", help="folder that prepare left, to be added")
+    parser.add_argument("--data", metavar="DATA", help="folder that prepare left, to be added")
     parser.add_argument(
         "--split", nargs="+", metavar="SPLIT", help="train, validation, test (default: all there are)"
     )

@@ -8,8 +8,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipelines.cli import add_runner, beam_options, run
-from vqmm.data.places import local_path
+from pipelines.cli import add_runner, beam_options, local_path, run
 from vqmm.errors import UserError
 
 if TYPE_CHECKING:

@@ -7,8 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipelines.cli import run
-from vqmm.data.places import place_of
+from pipelines.cli import local_path, run
 from vqmm.errors import UserError
 
 if TYPE_CHECKING:
@@ -63,8 +62,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="score the first N hits anew by continuous vectors (an index made with --vectors)",
     )
     parser.add_argument("--probes", type=int, metavar="N", help="lists to scan, of an index that has some")
-    parser.add_argument("--data", type=place_of, metavar="DATA", help="the data that was indexed, for --save")
-    parser.add_argument("--save", type=Path, metavar="DIR", help="write the hits there as files")
+    parser.add_argument("--data", metavar="DATA", help="the data that was indexed, for --save")
+    parser.add_argument("--save", type=local_path, metavar="DIR", help="write the hits there as files")
     parser.add_argument("--json", action="store_true", help="print the hits as JSON")
 
 

@@ -9,8 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipelines.cli import run
-from vqmm.data.places import place_of
+from pipelines.cli import local_path, run
 from vqmm.errors import UserError
 
 if TYPE_CHECKING:
@@ -41,10 +40,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what.add_argument("--audio", type=Path, metavar="FILE", help="a recording")
     what.add_argument("--image", type=Path, metavar="FILE", help="a picture")
     what.add_argument("--from-tokens", type=Path, metavar="FILE", help="a token file instead")
-    what.add_argument("--data", type=place_of, metavar="DATA", help="all of a split that prepare left")
+    what.add_argument("--data", metavar="DATA", help="all of a split that prepare left")
     parser.add_argument("--split", default="test", help="of --data (default: %(default)s)")
     parser.add_argument("--limit", type=int, metavar="N", help="first N of each modality of --data")
-    parser.add_argument("--out", type=Path, required=True, metavar="FILE|DIR", help="what to write")
+    parser.add_argument("--out", type=local_path, required=True, metavar="FILE|DIR", help="what to write")
     parser.add_argument("--tokens", type=Path, metavar="FILE", help="also write the codes, a .npz")
     parser.add_argument("--to", choices=("audio", "image"), help="decode to this (default: what it was)")
     parser.add_argument("--shared-only", action="store_true", help="leave the private codes out")

@@ -8,8 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipelines.cli import add_runner, beam_options, run
-from vqmm.data.places import local_path, place_of
+from pipelines.cli import add_runner, beam_options, local_path, run
 from vqmm.errors import UserError
 
 if TYPE_CHECKING:
@@ -32,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds what this verb takes."""
     parser.add_argument("--run", type=Path, required=True, metavar="RUN", help="run folder that train left")
     what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--data", type=place_of, metavar="DATA", help="folder that prepare left")
+    what.add_argument("--data", metavar="DATA", help="folder that prepare left")
     what.add_argument("--audio", type=Path, nargs="+", metavar="FILE", help="recordings")
     what.add_argument("--image", type=Path, nargs="+", metavar="FILE", help="pictures")
     parser.add_argument(

@@ -8,9 +8,8 @@ import signal
 import sys
 from pathlib import Path
 
-from pipelines.cli import run
+from pipelines.cli import local_path, run
 from vqmm.config import load_config
-from vqmm.data.places import local_path, place_of
 from vqmm.data.records import Dataset
 from vqmm.errors import UserError
 from vqmm.training.cluster import task_of
@@ -34,7 +33,7 @@ The same command again continues a run that was stopped or killed, to the same r
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the options."""
     parser.add_argument("--config", required=True, type=Path, help="YAML config")
-    parser.add_argument("--data", required=True, type=place_of, help="folder that prepare left")
+    parser.add_argument("--data", required=True, help="folder that prepare left")
     parser.add_argument("--run", required=True, type=local_path, help="run folder, made or continued")
     parser.add_argument(
         "--set", nargs="+", default=[], action="extend", metavar="KEY=VALUE", help="overrides"

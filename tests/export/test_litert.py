@@ -130,14 +130,20 @@ def test_the_facts_beside_the_files(codec, files):
 )
 def test_the_trunks_on_which_private_codes_hang_keep_half_floats(files, part, whole):
     model = flatbuffer_utils.read_model(str(files["int8"]))
-    kinds = {
-        graph.tensors[op.inputs[0]].type
-        for graph in model.subgraphs
-        for op in graph.operators
-        if model.operatorCodes[op.opcodeIndex].builtinCode == schema.BuiltinOperator.CONV_2D
-        and re.search(part, graph.tensors[op.outputs[0]].name.decode())
-    }
-    assert kinds == {schema.TensorType.INT8 if whole else schema.TensorType.FLOAT32}
+    values, weights = set(), set()
+    for graph in model.subgraphs:
+        made_of = {op.outputs[0]: graph.tensors[op.inputs[0]].type for op in graph.operators}
+        for op in graph.operators:
+            kind = model.operatorCodes[op.opcodeIndex].builtinCode
+            if kind == schema.BuiltinOperator.CONV_2D and re.search(
+                part, graph.tensors[op.outputs[0]].name.decode()
+            ):
+                values.add(graph.tensors[op.inputs[0]].type)
+                weights.add(made_of.get(op.inputs[1], graph.tensors[op.inputs[1]].type))  # as they are kept
+    kinds = schema.TensorType
+    assert (values, weights) == (
+        ({kinds.INT8}, {kinds.INT8}) if whole else ({kinds.FLOAT32}, {kinds.FLOAT16})
+    )
 
 
 def test_mistakes_are_told(codec, tmp_path):

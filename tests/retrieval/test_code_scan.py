@@ -61,6 +61,16 @@ def test_a_saved_index_answers_alike(tmp_path, monkeypatch, mapped, lists):
     assert FaissIndex.open(tmp_path / "index").count("audio") == 2
 
 
+def test_a_few_lists_find_what_is_near(monkeypatch):
+    monkeypatch.setattr("vqmm.retrieval.searcher.FEW", 0)  # as if there were many items
+    index, _, _, sums = filled(n=3000)
+    index.set_lists(16, 8)
+    flat = np.argsort(-np.einsum("qsd,nsd->qn", asked(), sums), axis=1)[:, :10]
+    found = index.search(asked(), k=10).positions
+    shares = [len(np.intersect1d(a, b)) / 10 for a, b in zip(found, flat, strict=True)]
+    assert np.mean(shares) > 0.7
+
+
 def test_an_item_with_other_fine_codes_is_another_item():
     index, codes, fine, _ = filled()
     assert index.add(codes[:1], ["0"], "image", fine=fine[:1]) == 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -18,25 +17,6 @@ def is_url(place: str | Path) -> bool:
     return "://" in str(place)
 
 
-def place_of(text: str) -> str | Path:
-    """A place as a command line gives it: `pathlib` would take `//` for a slip."""
-    return text if is_url(text) else Path(text)
-
-
-def local_path(text: str) -> Path:
-    """A path of a command line that is written to, and so must be of this machine.
-
-    Raises:
-        argparse.ArgumentTypeError: it is a URL.
-    """
-    if is_url(text):
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is a URL, and files are written to this machine's folders alone; prepared data may be "
-            "copied there afterwards and read by --data URL"
-        )
-    return Path(text)
-
-
 def located(place: str | Path) -> Path:
     """The folder at a place; for a URL a `upath.UPath`, which has the methods of a path.
 
@@ -46,8 +26,10 @@ def located(place: str | Path) -> Path:
     Raises:
         UserError: universal-pathlib is not installed, or what fsspec needs for this kind of URL.
     """
-    if not isinstance(place, str) or not is_url(place):
-        return Path(place) if isinstance(place, str) else place
+    if not isinstance(place, str):
+        return place
+    if not is_url(place):
+        return Path(place)
     try:
         from upath import UPath
     except ImportError:
@@ -70,7 +52,7 @@ def local_file(path: Path) -> Iterator[Path]:
 
     Raises:
         FileNotFoundError: it is not there.
-        OSError: it cannot be fetched, with what the file system says.
+        UserError: it cannot be fetched, with what the file system says.
     """
     if not is_url(path):
         yield path
@@ -83,5 +65,8 @@ def local_file(path: Path) -> Iterator[Path]:
         except FileNotFoundError:
             raise
         except Exception as error:  # each file system has errors of its own
-            raise OSError(f"{path} cannot be fetched ({type(error).__name__}: {error})") from error
+            raise UserError(
+                f"{path} cannot be fetched ({type(error).__name__}: {error}); see to the connection or the "
+                "rights, or copy the folder here"
+            ) from error
         yield copy

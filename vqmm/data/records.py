@@ -192,10 +192,8 @@ class Dataset:
                     if file_sha256(file) != self.shards[name]:
                         raise UserError(f"{path} is damaged (its checksum differs); prepare the data again")
                     records += read_shard(file)
-            except OSError as error:
-                if not is_url(path):
-                    raise
-                raise UserError(f"{path} is missing or cannot be read: {error}") from None
+            except FileNotFoundError:
+                raise UserError(f"{path} is missing; prepare the data again") from None
         return Records(
             ids=_objects([r.id for r in records]),
             items=np.array([r.item for r in records], np.int64),
