@@ -9,7 +9,13 @@ import tensorflow as tf
 from records_of import FakeDataset, pictures_of, recordings_of
 
 from vqmm.config import Config
-from vqmm.data.batches import Part, evaluation_batches, paired_evaluation_batches, training_batches
+from vqmm.data.batches import (
+    Part,
+    TrainingBatches,
+    evaluation_batches,
+    paired_evaluation_batches,
+    training_batches,
+)
 from vqmm.data.records import Split
 from vqmm.errors import UserError
 
@@ -228,6 +234,16 @@ def test_the_parts_of_all_processes_are_the_batch(dataset):
         for key, value in batch.items():
             assert {len(piece[key]) for piece in pieces} == {2}
             np.testing.assert_array_equal(np.concatenate([p[key] for p in pieces]), value, err_msg=key)
+
+
+def test_one_opening_serves_every_reader(dataset, monkeypatch):
+    opened = TrainingBatches(dataset, config_of())
+    monkeypatch.setattr("vqmm.data.records.read_shard", None)  # nothing is read again
+    later, first, half = opened.starting_at(2), opened.starting_at(0), opened.starting_at(1, Part(1, 2))
+    monkeypatch.undo()
+    assert_same(take(first, 2), take(training_batches(dataset, config_of()), 2))
+    assert_same(take(later, 2), take(training_batches(dataset, config_of(), start_step=2), 2))
+    assert_same(take(half, 2), take(training_batches(dataset, config_of(), start_step=1, part=Part(1, 2)), 2))
 
 
 def test_replicas_share_the_global_batch(dataset, two_replicas):

@@ -50,6 +50,89 @@ class Part(NamedTuple):
 WHOLE = Part(0, 1)
 
 
+class TrainingBatches:
+    """Endless batches of pairs, from any step on; batch k is a pure function of ``config.seed`` and k.
+
+    The split is read, decoded and traced once, however often batches are drawn.
+
+    Args:
+        dataset: prepared data.
+        config: `data`, `augment`, `seed` and `train.batch_size` play a part.
+        split: train, validation or test.
+        augment: whether to distort the items, and to step aside from the loudest
+            window of recordings that are too long.
+        alone: a modality; the other one is left out before it is decoded, as if the data had none of it.
+
+    Raises:
+        UserError: the split is empty, or prepared otherwise than the config says.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        config: Config,
+        split: str = "train",
+        augment: bool = True,
+        alone: Literal["audio", "image"] | None = None,
+    ) -> None:
+        held = _open(dataset, config, split)
+        if alone is not None:
+            held = _alone(held, alone)
+            if not any(map(len, held)):
+                told = f"split {split!r} has no {alone}; choose another, or prepare data that has it"
+                raise UserError(told)
+            left = AudioAugment() if alone == "image" else ImageAugment()
+            kept = config.augment.model_copy(update={OTHER[alone]: left})
+            config = config.model_copy(update={"augment": kept})
+        self._config = config
+        self._augment = augment
+        self._readers = _readers(held, config)
+        self._pairing = pairing_of(held, config.data.pair_by, config.seed)
+        self._made: dict[int, Any] = {}
+
+    def starting_at(self, step: int, part: Part = WHOLE) -> tf.data.Dataset:
+        """Batches from the one of `step` on: the same as running up to there gives, at no cost.
+
+        Args:
+            step: number of the first batch.
+            part: rows of each batch that are made; the parts of all processes are the batch.
+
+        Returns:
+            Batches as in the module's description, each full. To be split over the replicas
+            of a process by ``strategy.experimental_distribute_dataset``.
+        """
+        config, pairing = self._config, self._pairing
+        size = config.train.batch_size
+        mine = part.rows(size)
+        own = mine.stop - mine.start
+
+        def plan(step: npt.NDArray[np.int64]) -> tuple[Any, Any, Any]:
+            audio_rows, image_rows = pairing.batch(int(step), size)
+            return audio_rows[mine], image_rows[mine], item_seeds(config.seed, int(step), size)[mine]
+
+        def draw(step: Any) -> Any:
+            # A pure function of the step: not stateful, so that it may run ahead and in parallel.
+            drawn = tf.numpy_function(plan, [step], (tf.int64, tf.int64, tf.int32), stateful=False)
+            return tuple(tf.ensure_shape(d, s) for d, s in zip(drawn, ([own], [own], [own, 4]), strict=True))
+
+        steps = tf.data.Dataset.range(step, np.iinfo(np.int64).max)
+        return _in_order(steps.map(draw), self._make(own))
+
+    def _make(self, rows: int) -> Any:
+        """What makes a batch of so many rows, traced once."""
+        if rows not in self._made:
+
+            def make(audio_rows: Any, image_rows: Any, seeds: Any) -> dict[str, Any]:
+                return _batch(
+                    self._readers, self._config, audio_rows, image_rows, seeds if self._augment else None
+                )
+
+            row, seed = tf.TensorSpec([rows], tf.int64), tf.TensorSpec([rows, 4], tf.int32)
+            self._made[rows] = tf.function(make, autograph=False).get_concrete_function(row, row, seed)
+        traced = self._made[rows]
+        return lambda *drawn: traced(*drawn)
+
+
 def training_batches(
     dataset: Dataset,
     config: Config,
@@ -59,53 +142,8 @@ def training_batches(
     part: Part = WHOLE,
     alone: Literal["audio", "image"] | None = None,
 ) -> tf.data.Dataset:
-    """Endless batches of pairs; batch k is a pure function of ``config.seed`` and k.
-
-    Args:
-        dataset: prepared data.
-        config: `data`, `augment`, `seed` and `train.batch_size` play a part.
-        split: train, validation or test.
-        start_step: number of the first batch. Starting there gives the same batches
-            as running up to there, at no cost.
-        augment: whether to distort the items, and to step aside from the loudest
-            window of recordings that are too long.
-        part: rows of each batch that are made; the parts of all processes are the batch.
-        alone: a modality; the other one is left out before it is decoded, as if the data had none of it.
-
-    Returns:
-        Batches as in the module's description, each full. To be split over the replicas
-        of a process by ``strategy.experimental_distribute_dataset``.
-
-    Raises:
-        UserError: the split is empty, or prepared otherwise than the config says.
-    """
-    held = _open(dataset, config, split)
-    if alone is not None:
-        held = _alone(held, alone)
-        left = AudioAugment() if alone == "image" else ImageAugment()
-        config = config.model_copy(update={"augment": config.augment.model_copy(update={OTHER[alone]: left})})
-        if not any(map(len, held)):
-            raise UserError(f"split {split!r} has no {alone}; choose another, or prepare data that has it")
-    readers = _readers(held, config)
-    pairing = pairing_of(held, config.data.pair_by, config.seed)
-    size = config.train.batch_size
-    mine = part.rows(size)
-    own = mine.stop - mine.start
-
-    def plan(step: npt.NDArray[np.int64]) -> tuple[Any, Any, Any]:
-        audio_rows, image_rows = pairing.batch(int(step), size)
-        return audio_rows[mine], image_rows[mine], item_seeds(config.seed, int(step), size)[mine]
-
-    def draw(step: Any) -> Any:
-        # A pure function of the step: not stateful, so that it may run ahead and in parallel.
-        drawn = tf.numpy_function(plan, [step], (tf.int64, tf.int64, tf.int32), stateful=False)
-        return tuple(tf.ensure_shape(d, s) for d, s in zip(drawn, ([own], [own], [own, 4]), strict=True))
-
-    def make(audio_rows: Any, image_rows: Any, seeds: Any) -> dict[str, Any]:
-        return _batch(readers, config, audio_rows, image_rows, seeds if augment else None)
-
-    steps = tf.data.Dataset.range(start_step, np.iinfo(np.int64).max)
-    return _in_order(steps.map(draw), make)
+    """Batches that are asked for once: `TrainingBatches` opened and read from `start_step` on."""
+    return TrainingBatches(dataset, config, split, augment, alone).starting_at(start_step, part)
 
 
 def paired_evaluation_batches(

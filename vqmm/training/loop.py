@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from vqmm.config import Config, Train
-from vqmm.data.batches import Part, paired_evaluation_batches, training_batches
+from vqmm.data.batches import Part, TrainingBatches, paired_evaluation_batches
 from vqmm.data.records import Dataset
 from vqmm.models import VQGAN, VQVAE, Adversary, build_model, without_idle_codes
 from vqmm.training.best import BestSoFar
@@ -148,10 +149,14 @@ class Training:
         """The model with fresh weights."""
         return build_model(self.config)
 
+    @cached_property
+    def source(self) -> TrainingBatches:
+        """The training split, opened once for all who read it."""
+        return TrainingBatches(self.dataset, self.config)
+
     def batches(self) -> tf.data.Dataset:
         """Of training, from the current step on."""
-        part = Part(self.task.index, self.task.count)
-        return training_batches(self.dataset, self.config, start_step=self.step, part=part)
+        return self.source.starting_at(self.step, Part(self.task.index, self.task.count))
 
     def validation(self) -> Any:
         """What measures the model now and then, None where there is nothing to measure it on."""
@@ -191,8 +196,7 @@ class Training:
                 f"no fine codes: they are for slots of one code each; layout={layout}, {each} codes a token"
             )
             return model
-        ahead = training_batches(self.dataset, self.config, start_step=self.step)
-        return with_fine_codes(model, ahead, wanted, self.config.seed)
+        return with_fine_codes(model, self.source.starting_at(self.step), wanted, self.config.seed)
 
     def _introduce(self) -> None:
         if self.step:
@@ -290,15 +294,15 @@ class Training:
         wanted = self.config.loss.features == "taught" and isinstance(self.model, VQGAN)
         if not wanted or self.model.perceiver is None:
             return
-        batches = training_batches(self.dataset, self.config).take(TEACHING_BATCHES)
+        batches = self.source.starting_at(0).take(TEACHING_BATCHES)
         pictures = (batch["image"].numpy()[batch["image_mask"].numpy()] for batch in batches)
         taught = teach_turns(self.model.perceiver, pictures, seed=self.config.seed)
         self.progress.say(f"perceptual features taught: they tell {taught.accuracy:.0%} of quarter turns")
 
     def _start_codebook(self) -> None:
         if self.task.chief:
-            ahead = training_batches(self.dataset, self.config, start_step=self.step)
-            start_codebook(self.model, ahead.take(self.config.schedule.kmeans_batches), self.config.seed)
+            ahead = self.source.starting_at(self.step).take(self.config.schedule.kmeans_batches)
+            start_codebook(self.model, ahead, self.config.seed)
         self._follow_chief()
 
     def _write(self, split: str, figures: Mapping[str, float], board: TensorBoardLog | None) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
 
 from vqmm.config import Config
-from vqmm.data.batches import Part, evaluation_batches, training_batches
+from vqmm.data.batches import TrainingBatches, evaluation_batches
 from vqmm.data.records import Dataset
 from vqmm.encoding import codebook_fingerprint
 from vqmm.models import Vocoder, build_vocoder
@@ -66,9 +67,12 @@ class VocoderTraining(Training):
     def build(self) -> Vocoder:
         return build_vocoder(self.config)
 
+    @cached_property
+    def source(self) -> TrainingBatches:
+        return TrainingBatches(self.dataset, self.config, alone="audio")
+
     def batches(self) -> tf.data.Dataset:
-        part = Part(self.task.index, self.task.count)
-        batches = training_batches(self.dataset, self.config, start_step=self.step, part=part, alone="audio")
+        batches = super().batches()
         kept = batches.map(lambda batch: {name: batch[name] for name in ("audio", "audio_mask")})
         if self.tokenizer is None or self.config.vocoder is None:
             return kept
