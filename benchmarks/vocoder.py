@@ -61,16 +61,18 @@ def main(args: argparse.Namespace) -> None:
 
     model, config = tokenizer.model, tokenizer.config
     material = gather_material(model, dataset, config, args.split)
-    extractors = fit_extractors(model, material._replace(train_image=None), config.seed)
+    taught_on = {name: side for name, side in material.training.items() if name == "audio"}
+    extractors = fit_extractors(model, material._replace(training=taught_on), config.seed)
     if "audio" not in extractors:
         raise UserError(f"{args.data} has too few recordings to teach a judge")
-    rows = sampled_rows(len(material.audio.inputs), args.items, config.seed)
+    spoken = material.sides["audio"]
+    rows = sampled_rows(len(spoken.inputs), args.items, config.seed)
     sources = {
-        "recorded": np.asarray(model.log_mel(material.audio.inputs[rows])),
-        "rebuilt": rebuild(model, material.audio, rows),
+        "recorded": np.asarray(model.log_mel(spoken.inputs[rows])),
+        "rebuilt": rebuild(model, spoken, rows),
     }
     voices = {"Griffin-Lim": griffin_lim(config), **voices}
-    window = material.audio.inputs.shape[1]
+    window = spoken.inputs.shape[1]
     sounds = {
         kind: {name: fitted(voice(log_mel), window) for name, voice in voices.items() if voice}
         for kind, log_mel in sources.items()
@@ -83,8 +85,8 @@ def main(args: argparse.Namespace) -> None:
     }
     for kind, made in sounds.items():
         tree[kind] = voices_section(
-            material.audio.inputs,
-            material.audio.encoded.labels,
+            spoken.inputs,
+            spoken.encoded.labels,
             made,
             extractors["audio"],
             model.features["audio"],
@@ -96,7 +98,7 @@ def main(args: argparse.Namespace) -> None:
     if args.json:
         write_atomic(args.json, json.dumps(tree, indent=2) + "\n")
     if args.plot:
-        draw(args.plot, material.audio.inputs[rows], sounds, config.data.audio.sample_rate)
+        draw(args.plot, spoken.inputs[rows], sounds, config.data.audio.sample_rate)
 
 
 def fitted(sounds: np.ndarray, samples: int) -> np.ndarray:

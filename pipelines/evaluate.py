@@ -71,17 +71,21 @@ def _show(figures: dict[str, Any], out: Path) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    scorer = "code_distance" if "codebook" in figures else "continuous"
-    table = Table("", f"mAP, {scorer.replace('_', ' ')}", "95 %", "chance")
-    for direction, section in figures["retrieval"].items():
-        found = section[scorer]["map"]
-        low, high = found["ci95"]
-        table.add_row(
-            direction.replace("_", " "),
-            f"{found['value']:.3f}",
-            f"{low:.3f} to {high:.3f}",
-            f"{found['chance']:.3f}",
-        )
+    if "retrieval" in figures:
+        scorer = "code_distance" if "codebook" in figures else "continuous"
+        table = Table("", f"mAP, {scorer.replace('_', ' ')}", "95 %", "chance")
+        for direction, section in figures["retrieval"].items():
+            found = section[scorer]["map"]
+            low, high = found["ci95"]
+            told = f"{found['value']:.3f}", f"{low:.3f} to {high:.3f}", f"{found['chance']:.3f}"
+            table.add_row(direction.replace("_", " "), *told)
+    else:  # one modality alone
+        table = Table("", "", "95 %")
+        measures = {"image": ("pictures rebuilt, PSNR in dB", "psnr"), "audio": ("log-mel L1", "log_mel_l1")}
+        for modality, section in figures["reconstruction"].items():
+            name, key = measures[modality]
+            low, high = section[key]["ci95"]
+            table.add_row(name, f"{section[key]['value']:.3f}", f"{low:.3f} to {high:.3f}")
     console = Console()
     console.print(table)
     for name in ("evaluation.json", "report/index.html"):

@@ -227,7 +227,7 @@ class Train(Section):
     checkpoint_every: Count = 200  # steps
     keep_checkpoints: Count = 2
     early_stop: CountOrZero = 0  # validations without improvement; 0 = never
-    monitor: str = "retrieval_map"  # validation figure that decides best and early stop
+    monitor: str = "retrieval_map"  # validation figure that decides best and early stop; without pairs: loss
     model: Literal["best", "last"] = "best"  # which checkpoint becomes the run's model
     tensorboard: bool = True
 

@@ -24,6 +24,5 @@ def encode(modality, labels, items=None, wrong=0.0, seed=0, tokens=3):
 
 def material(audio, image, train=True, pair_by="label"):
     """Material without inputs, for what only reads codes."""
-    sides = [Side(e, np.zeros((len(e.ids), 1), "float32"), len(e.ids)) for e in (audio, image)]
-    fitted = sides if train else (None, None)
-    return Material(*sides, *fitted, ("a", "b", "c", "d"), pair_by)
+    sides = {e.modality: Side(e, np.zeros((len(e.ids), 1), "float32"), len(e.ids)) for e in (audio, image)}
+    return Material(sides, sides if train else {}, ("a", "b", "c", "d"), pair_by)

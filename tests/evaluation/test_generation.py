@@ -78,14 +78,14 @@ def test_codes_are_drawn_place_by_place_from_the_training_split(judged):
     again = SimpleDraws(model, material).together(5, seed=1)
     np.testing.assert_array_equal(one["image"], again["image"])
     # With one training item there is one thing to draw: that item, rebuilt.
-    train = material.train_image
+    train = material.training["image"]
     alone = train._replace(
         inputs=train.inputs[:1],
         encoded=train.encoded._replace(shared=train.encoded.shared[:1], private=train.encoded.private[:1]),
     )
-    sounds = material.train_audio
+    sounds = material.training["audio"]
     both = sounds._replace(encoded=sounds.encoded._replace(shared=alone.encoded.shared))
-    few = material._replace(train_image=alone, train_audio=both)
+    few = material._replace(training={"audio": both, "image": alone})
     drawn = SimpleDraws(model, few).together(3, seed=0)
     wanted = model.reconstruct(train.inputs[:1], "image")
     np.testing.assert_allclose(drawn["image"], np.repeat(wanted, 3, 0), atol=1e-6)
@@ -96,9 +96,9 @@ def test_without_labels_features_are_of_quarter_turns(tiny_data, config, monkeyp
     monkeypatch.setattr(extractors, "STEPS", 20)
     model = build_model(config)
     material = gather_material(model, tiny_data, config, "test")
-    side = material.train_image
+    side = material.training["image"]
     unknown = side._replace(encoded=side.encoded._replace(labels=np.full(24, -1)))
-    found = extractors.fit_extractors(model, material._replace(train_image=unknown, train_audio=None), 0)
+    found = extractors.fit_extractors(model, material._replace(training={"image": unknown}), 0)
     assert set(found) == {"image"} and found["image"].kind == "turns"
     assert found["image"].features(side.inputs).shape == (24, 64)
 
@@ -107,14 +107,13 @@ def test_too_few_items_are_not_compared_as_sets(tiny_data, config, monkeypatch):
     monkeypatch.setattr(extractors, "FEWEST", 8)
     model = build_model(config)
     material = gather_material(model, tiny_data, config, "test")
-    few = {name: getattr(material, name) for name in ("audio", "image")}
-    few = {name: side._replace(inputs=side.inputs[:4]) for name, side in few.items()}
-    assert extractors.fit_extractors(model, material._replace(**few), 0) == {}
+    few = {name: side._replace(inputs=side.inputs[:4]) for name, side in material.sides.items()}
+    assert extractors.fit_extractors(model, material._replace(sides=few), 0) == {}
 
 
 def test_silence_has_no_ratio_of_signal_to_distortion(tiny_data, config):
     model = build_model(config)
-    side = gather_material(model, tiny_data, config, "test").audio
+    side = gather_material(model, tiny_data, config, "test").sides["audio"]
     assert "si_sdr" in _waveform_measures(model, side, config)
     silent = _waveform_measures(model, side._replace(inputs=0 * side.inputs), config)
     assert "si_sdr" not in silent and np.isfinite(silent["multiscale_mel"]).all()

@@ -1,11 +1,13 @@
 """The whole of evaluation.json, and reconstruction against figures made by hand."""
 
+import dataclasses
 import json
 
 import librosa
 import numpy as np
 import pytest
 
+from vqmm.config import Config
 from vqmm.evaluation import evaluate, gather_material, judge, rebuild
 from vqmm.evaluation.reconstruction import reconstruction_section
 from vqmm.models import Codes, build_model
@@ -65,8 +67,11 @@ def test_the_same_again(model, tiny_data, config, figures):
 def test_the_very_item_is_asked_for_where_pairs_are_finer_than_labels(model, tiny_data, config, figures):
     assert "retrieval_same_item" not in figures
     held = gather_material(model, tiny_data, config, "test")
-    sides = [s._replace(encoded=s.encoded._replace(items=np.arange(8))) for s in (held.audio, held.image)]
-    paired = held._replace(audio=sides[0], image=sides[1], pair_by="item")
+    sides = {
+        name: side._replace(encoded=side.encoded._replace(items=np.arange(8)))
+        for name, side in held.sides.items()
+    }
+    paired = held._replace(sides=sides, pair_by="item")
     found = judge(model, paired, tiny_data, config, "test")
     assert found["relevance"] == "label"
     assert found["retrieval_same_item"]["audio_to_image"]["exact"]["r1"]["chance"] == pytest.approx(1 / 8)
@@ -82,10 +87,40 @@ def test_a_grid_has_tokens_without_places(tiny_data, config):
     assert is_figure(found["codebook"]["pair_agreement"]) and "agreement_by_slot" not in found["codebook"]
 
 
+@pytest.mark.parametrize(("modality", "missing"), [("image", "recordings"), ("audio", "pictures")])
+@pytest.mark.parametrize("kind", ["vqvae", "vae"])
+def test_one_modality_alone_is_judged_as_beside_the_other(
+    model, tiny_data, config, figures, kind, modality, missing
+):
+    tree = config.model_dump()
+    tree["model"]["kind"] = kind
+    config = Config.model_validate(tree)
+    if kind == "vae":
+        model = build_model(config)
+        figures = evaluate(model, tiny_data, config, "test")
+    counts = {split: {**held, missing: 0} for split, held in tiny_data.counts.items()}
+    alone = evaluate(model, dataclasses.replace(tiny_data, counts=counts), config, "test")
+    asked_for_the_other = {"retrieval", "transfer", "relevance", "label_supervision", "scorers"}
+    assert set(figures) - set(alone) == asked_for_the_other & set(figures)
+    assert alone["reconstruction"] == {modality: figures["reconstruction"][modality]}
+    assert alone["data"][missing] == alone["data"][f"{missing}_sampled"] == 0
+    if kind == "vae":
+        assert alone["latents"] == {modality: figures["latents"][modality]}
+        return
+    whole = figures["codebook"][modality]
+    assert alone["codebook"] == {
+        **whole,
+        modality: whole,
+        "ranges": {"shared": whole, modality: figures["codebook"]["ranges"][modality]},
+    }
+    names = {"image": "bits_per_picture", "audio": "bits_per_recording"}
+    assert alone["cost"][names[modality]] == figures["cost"][names[modality]]
+
+
 def test_reconstruction_by_hand(model, tiny_data, config):
     material = gather_material(model, tiny_data, config, "test")
     found = reconstruction_section(model, material, config)
-    image, audio = material.image, material.audio
+    image, audio = material.sides["image"], material.sides["audio"]
     codes = Codes(image.encoded.shared, image.encoded.private)
     rebuilt = np.asarray(model.decode(codes, "image"))
     errors = ((rebuilt - image.inputs) ** 2).mean(axis=(1, 2, 3))

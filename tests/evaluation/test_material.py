@@ -6,6 +6,7 @@ import pytest
 from vqmm.encoding import encode_split
 from vqmm.errors import UserError
 from vqmm.evaluation.material import (
+    check_paired,
     gather_material,
     judging_config,
     only_rows,
@@ -31,12 +32,13 @@ def with_(config, **changes):
 
 def test_a_whole_split(model, tiny_config, tiny_data):
     found = gather_material(model, tiny_data, tiny_config, "test")
-    for side, modality in ((found.audio, "audio"), (found.image, "image")):
+    assert list(found.sides) == ["audio", "image"] and found.paired
+    for modality, side in found.sides.items():
         expected = encode_split(model, tiny_data, tiny_config, "test", modality)
         np.testing.assert_array_equal(side.encoded.shared, expected.shared)
         assert side.encoded.ids.tolist() == expected.ids.tolist()
         assert len(side.inputs) == side.total == 8
-        assert len(getattr(found, f"train_{modality}").encoded.ids) == 24
+        assert len(found.training[modality].encoded.ids) == 24
         again = model.encode(**{modality: side.inputs})  # inputs and codes are of the same items
         np.testing.assert_array_equal(np.asarray(again.shared), side.encoded.shared)
     assert found.pair_by == "label" and found.labels == ("0", "1", "2", "3")
@@ -49,8 +51,9 @@ def test_a_sample_is_seeded(model, tiny_config, tiny_data):
     found = gather_material(model, tiny_data, few, "test")
     whole = encode_split(model, tiny_data, tiny_config, "test", "image")
     rows = sampled_rows(8, 5, few.seed)
-    assert found.image.encoded.ids.tolist() == whole.ids[rows].tolist()
-    assert len(found.image.inputs) == 5 and found.image.total == 8 and len(found.train_audio.encoded.ids) == 5
+    pictures = found.sides["image"]
+    assert pictures.encoded.ids.tolist() == whole.ids[rows].tolist()
+    assert len(pictures.inputs) == 5 and pictures.total == 8 and len(found.training["audio"].inputs) == 5
 
 
 def test_rows_across_batches():
@@ -74,9 +77,16 @@ def test_data_that_the_model_cannot_take_is_refused(tiny_config, tiny_data):
         judging_config(tiny_data, run)
 
 
-def test_a_split_without_pictures_is_told(model, tiny_config, tiny_data):
+def test_a_split_without_pictures_has_recordings_alone(model, tiny_config, tiny_data):
     counts = {**tiny_data.counts, "test": {**tiny_data.counts["test"], "pictures": 0}}
+    data = dataclasses.replace(tiny_data, counts=counts)
+    found = gather_material(model, data, tiny_config, "test")
+    assert set(found.sides) == set(found.training) == {"audio"} and not found.paired
     with pytest.raises(UserError, match="'test'.* has no pictures.*both: train, validation"):
-        gather_material(model, dataclasses.replace(tiny_data, counts=counts), tiny_config, "test")
-    with pytest.raises(UserError, match="'x'.* has no recordings"):
+        check_paired(data, "test")
+    check_paired(data, "train")
+
+
+def test_an_empty_split_is_told(model, tiny_config, tiny_data):
+    with pytest.raises(UserError, match="'x'.* is empty; splits that are not: train, validation, test"):
         gather_material(model, tiny_data, tiny_config, "x")

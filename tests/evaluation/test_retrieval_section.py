@@ -18,7 +18,7 @@ LABELS = np.arange(40) % 4
 
 
 def judged(held, layout="slots", wanted=None):
-    wanted = wanted or relevance(held.audio.encoded, held.image.encoded)
+    wanted = wanted or relevance(*(held.sides[name].encoded for name in ("audio", "image")))
     return retrieval_section(held, TABLE, START, layout, wanted, 30, 0)
 
 
@@ -37,7 +37,7 @@ def test_perfect_codes_find_everything_and_shifted_labels_nothing():
 
 def test_figures_are_those_of_the_scorers():
     held = material(encode("audio", LABELS, wrong=0.4), encode("image", LABELS, wrong=0.4, seed=1))
-    audio, image = held.audio.encoded, held.image.encoded
+    audio, image = (held.sides[name].encoded for name in ("audio", "image"))
     found = judged(held)["image_to_audio"]
     exact = judge_retrieval(exact_scorer(image.shared, audio.shared), LABELS, LABELS, 30)
     both = cosine_scorer(TABLE[image.shared - START], TABLE[audio.shared - START])
@@ -118,6 +118,7 @@ def test_transfer(layout):
     held = material(encode("audio", LABELS), encode("image", LABELS, seed=1))
     found = transfer_section(held, 4, START, layout, 20, 0)
     assert found["audio_to_image"]["across"]["value"] == found["image_to_audio"]["within"]["value"] == 1.0
-    assert transfer_section(held._replace(train_audio=None), 4, START, layout, 20, 0) is None
+    untaught = held._replace(training={"image": held.training["image"]})
+    assert transfer_section(untaught, 4, START, layout, 20, 0) is None
     unlabelled = material(encode("audio", [-1] * 4), encode("image", LABELS))
     assert transfer_section(unlabelled, 4, START, layout, 20, 0) is None

@@ -48,7 +48,7 @@ def test_mistakes_are_told_in_one_line(verb, run, tiny_data, tmp_path):
 
     assert "no run folder" in refusal("--run", tmp_path / "none", *data)
     assert "dataset.json" in refusal("--run", run, "--data", tmp_path)
-    assert "no recordings" in refusal("--run", run, *data, "--split", "tset")
+    assert "split 'tset'" in (said := refusal("--run", run, *data, "--split", "tset")) and "is empty" in said
     (tmp_path / "file").write_text("")
     assert "is a file" in refusal("--run", run, *data, "--out", tmp_path / "file")
     other = tmp_path / "other"

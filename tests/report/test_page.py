@@ -1,5 +1,6 @@
 """The page as a reader and a screen reader get it."""
 
+import dataclasses
 import re
 from html.parser import HTMLParser
 
@@ -100,8 +101,10 @@ def test_examples_are_there_and_marked(page):
 def test_a_run_without_a_log_or_private_codes_claims_nothing_of_them(made, config):
     model, material, figures, _ = made
     bare = material._replace(
-        audio=material.audio._replace(encoded=material.audio.encoded._replace(private=None)),
-        image=material.image._replace(encoded=material.image.encoded._replace(private=None)),
+        sides={
+            name: side._replace(encoded=side.encoded._replace(private=None))
+            for name, side in material.sides.items()
+        }
     )
     figures = {
         **figures,
@@ -135,3 +138,28 @@ def test_a_model_without_codes_has_a_page_that_claims_none(config, tiny_data):
     assert not re.search(r"\b(codes?|codebook|nan|None|undefined)\b", said, re.IGNORECASE)
     ids = {attrs["id"] for _, attrs in page.elements if "id" in attrs}
     assert all(a["href"].removeprefix("#") in ids for a in page.of("a"))
+
+
+@pytest.mark.parametrize(("modality", "missing"), [("image", "recordings"), ("audio", "pictures")])
+@pytest.mark.parametrize("kind", ["vqvae", "vae"])
+def test_one_modality_has_a_page_without_the_other(config, tiny_data, kind, modality, missing):
+    tree = config.model_dump()
+    tree["model"]["kind"] = kind
+    config = Config.model_validate(tree)
+    model = build_model(config)
+    counts = {split: {**held, missing: 0} for split, held in tiny_data.counts.items()}
+    data = dataclasses.replace(tiny_data, counts=counts)
+    material = gather_material(model, data, config, "test")
+    figures = judge(model, material, data, config, "test")
+    page = Page(render_report(model, material, figures, config))
+    assert not page.open
+    text = " ".join(page.text.split())
+    assert f"This split has no {missing}" in text and "mAP" not in text and "Say it" not in text
+    links = {attrs["href"][1:] for attrs in page.of("a")}
+    assert links <= {attrs.get("id") for attrs in page.of("section")}
+    measured = {"image": "picture PSNR, dB", "audio": "log-mel L1, dB"}
+    assert measured.pop(modality) in text and not any(said in text for said in measured.values())
+    assert bool(page.of("audio")) == (modality == "audio")
+    value = figures["reconstruction"][modality]
+    shown = (value["psnr"]["value"], 1) if modality == "image" else (10 * value["log_mel_l1"]["value"], 2)
+    assert f"{shown[0]:.{shown[1]}f}" in text

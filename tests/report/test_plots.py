@@ -45,8 +45,12 @@ def test_retrieval(words):
 
 
 def test_codes(words):
-    assert is_svg(code_plots.shared_codes_plot(np.array([3, 0, 1]), np.array([0, 5, 1])))
+    both = {"audio": np.array([3, 0, 1]), "image": np.array([0, 5, 1])}
+    assert is_svg(code_plots.shared_codes_plot(both))
     assert {"share of tokens, %", "recordings", "pictures", "even use"} <= set(words)
+    words.clear()
+    assert is_svg(code_plots.shared_codes_plot({"image": both["image"]}))
+    assert "pictures" in words and "recordings" not in words
     assert is_svg(code_plots.private_codes_plot({"image": np.array([4, 0, 1, 0])}))
     assert "Private codes of pictures: 2 of 4 in use" in words
     assert is_svg(code_plots.agreement_plot(np.array([0.5, 1.0])))

@@ -8,7 +8,7 @@ import numpy as np
 
 from vqmm.encoding import Encoded, vectors_of_codes
 from vqmm.errors import UserError
-from vqmm.evaluation.material import Material
+from vqmm.evaluation.material import Material, Side
 from vqmm.metrics import (
     Fine,
     Labelled,
@@ -160,7 +160,7 @@ def retrieval_section(
     """`retrieval` of `evaluation.json`: both directions, all scorers, and the k-means baseline.
 
     Args:
-        material: what is judged.
+        material: what is judged, of both modalities.
         table: f32[K, D], the shared range of the codebook.
         start: its first code.
         layout: `"slots"` or `"grid"`.
@@ -174,7 +174,7 @@ def retrieval_section(
     keep, groups = _judgeable(wanted)
     sides = [
         coded(side.encoded.rows(kept), table, start, fine)
-        for side, kept in zip((material.audio, material.image), keep, strict=True)
+        for side, kept in zip(_both(material), keep, strict=True)
     ]
     baseline = _kmeans(material, sides, _alphabet(sides, len(table), layout), layout, seed)
     section: dict[str, Any] = {}
@@ -195,10 +195,7 @@ def continuous_section(material: Material, wanted: Relevance, resamples: int, se
     Arguments and errors as for `retrieval_section`.
     """
     keep, groups = _judgeable(wanted)
-    vectors = [
-        side.encoded.embeddings[kept]
-        for side, kept in zip((material.audio, material.image), keep, strict=True)
-    ]
+    vectors = [side.encoded.embeddings[kept] for side, kept in zip(_both(material), keep, strict=True)]
     return {
         direction: _judged(
             {"continuous": continuous_scorer(vectors[query], vectors[gallery])},
@@ -218,12 +215,12 @@ def transfer_section(
 
     It is trained on the training split and tested on the split that is judged.
     """
-    taught_on = {"audio": material.train_audio, "image": material.train_image}
-    train = {name: side and side.encoded for name, side in taught_on.items()}
-    test = {"audio": material.audio.encoded, "image": material.image.encoded}
+    test = {name: side.encoded for name, side in material.sides.items()}
     section = {}
     for source, target in (("audio", "image"), ("image", "audio")):
-        sides = [_labelled(side, size, start, layout) for side in (train[source], test[source], test[target])]
+        train = material.training.get(source)
+        asked = (train and train.encoded, test[source], test[target])
+        sides = [_labelled(side, size, start, layout) for side in asked]
         taught, within, across = sides
         if taught is None or within is None or across is None or len(np.unique(taught.labels)) < 2:
             return None
@@ -232,6 +229,10 @@ def transfer_section(
             name: figure.to_json() for name, figure in found._asdict().items()
         }
     return section
+
+
+def _both(material: Material) -> tuple[Side, Side]:
+    return material.sides["audio"], material.sides["image"]
 
 
 def _judgeable(wanted: Relevance) -> tuple[tuple[np.ndarray, ...], tuple[np.ndarray, ...]]:
@@ -273,9 +274,9 @@ def _alphabet(sides: list[Coded], size: int, layout: str) -> int:
 
 
 def _kmeans(material: Material, sides: list[Coded], size: int, layout: str, seed: int) -> _Baseline | None:
-    if material.train_audio is None or material.train_image is None:
+    if len(material.training) < len(material.sides):
         return None
-    latents = [material.train_audio.encoded.embeddings, material.train_image.encoded.embeddings]
+    latents = [material.training[name].encoded.embeddings for name in ("audio", "image")]
     if layout == "slots":
         book = fit_kmeans_codes(np.concatenate(latents), size, seed)
         codes = [book.encode(side.vectors) for side in sides]

@@ -31,7 +31,8 @@ def codebook_section(
 
     The figures at its top are of the shared range, used by both modalities together,
     each item counting once. Below: `audio` and `image` (what that modality alone
-    makes of the shared range), `ranges` (every range of the table by name).
+    makes of the shared range), `ranges` (every range of the table by name). What only pairs
+    can show is left out where a modality is missing.
 
     Args:
         material: what is judged.
@@ -40,7 +41,7 @@ def codebook_section(
         resamples, seed: of the intervals; the seed also draws the pairs.
     """
     start, stop = ranges["shared"]
-    sides = {"audio": material.audio.encoded, "image": material.image.encoded}
+    sides = {name: side.encoded for name, side in material.sides.items()}
     shared = {name: item_histograms(side.shared, stop - start, start) for name, side in sides.items()}
 
     def health(histograms: np.ndarray) -> dict[str, Any]:
@@ -49,14 +50,13 @@ def codebook_section(
         return {**tree, "codes": histograms.shape[1]}
 
     whole = health(np.concatenate(list(shared.values())))
-    sharing = sharing_figures(shared["audio"], shared["image"], resamples, seed)
-    section: dict[str, Any] = {
-        **whole,
-        **{name: figure.to_json() for name, figure in sharing._asdict().items()},
-        **_pairs(material, stop - start, start, layout, resamples, seed),
-        **{name: health(histograms) for name, histograms in shared.items()},
-        "ranges": {"shared": whole},
-    }
+    section: dict[str, Any] = dict(whole)
+    if material.paired:
+        sharing = sharing_figures(shared["audio"], shared["image"], resamples, seed)
+        section |= {name: figure.to_json() for name, figure in sharing._asdict().items()}
+        section |= _pairs(material, stop - start, start, layout, resamples, seed)
+    section |= {name: health(histograms) for name, histograms in shared.items()}
+    section["ranges"] = {"shared": whole}
     for name, side in sides.items():
         if name in ranges and side.private is not None:
             first, after = ranges[name]
@@ -67,7 +67,7 @@ def codebook_section(
 def _pairs(
     material: Material, size: int, start: int, layout: str, resamples: int, seed: int
 ) -> dict[str, Any]:
-    audio, image = material.audio.encoded, material.image.encoded
+    audio, image = material.sides["audio"].encoded, material.sides["image"].encoded
     by_label = material.pair_by == "label"
     groups = (audio.labels, image.labels) if by_label else (audio.items, image.items)
     pairs = Pairing(groups[0].astype("int64"), groups[1].astype("int64"), seed).epoch(0)

@@ -29,7 +29,8 @@ class Draws(Protocol):
     name: str
 
     def together(self, count: int, seed: int) -> dict[str, np.ndarray]:
-        """Pictures f32[count, H, W, C] and log-mel f32[count, frames, mels, 1] by modality, in pairs."""
+        """Pictures f32[count, H, W, C] and log-mel f32[count, frames, mels, 1] by modality, in pairs;
+        of the modalities that there are."""
 
     def carried(self, side: Side, rows: np.ndarray, to: str, seed: int) -> np.ndarray:
         """What is made of some items of `side` in the other modality `to`."""
@@ -47,18 +48,16 @@ class SimpleDraws:
 
     def __init__(self, model: Any, material: Material):
         self.model = model
-        self.training = {
-            "audio": material.train_audio or material.audio,
-            "image": material.train_image or material.image,
-        }
+        self.training = {**material.sides, **material.training}
         self.name = SIMPLE["vae" if isinstance(model, VAE) else "codes"]
 
     def together(self, count: int, seed: int) -> dict[str, np.ndarray]:
         model, training = self.model, self.training
         rng = np.random.default_rng(seed)
         noise = keras.random.SeedGenerator(seed)
-        parts: dict[str, list[np.ndarray]] = {"audio": [], "image": []}
-        encoder = model.encoders["audio"]
+        parts: dict[str, list[np.ndarray]] = {name: [] for name in training}
+        first = next(iter(training))
+        encoder = model.encoders[first]
         both = None
         if not isinstance(model, VAE) and _same(training):
             both = np.concatenate([side.encoded.shared for side in training.values()])
@@ -67,9 +66,7 @@ class SimpleDraws:
             if isinstance(model, VAE):
                 shared = None
                 if encoder.layout == "slots":
-                    shared = keras.random.normal(
-                        (size, encoder.slots, model.decoders["audio"].dim), seed=noise
-                    )
+                    shared = keras.random.normal((size, encoder.slots, model.decoders[first].dim), seed=noise)
                 for name, found in parts.items():
                     found.append(np.asarray(model.sample(size, name, noise, shared)))
                 continue

@@ -10,6 +10,7 @@ import numpy as np
 
 from vqmm.config import Config
 from vqmm.data.records import Dataset
+from vqmm.encoding import KINDS
 from vqmm.evaluation.alignment import (
     SCORERS,
     Relevance,
@@ -48,13 +49,14 @@ def evaluate(
         log: lines of the run's `metrics.jsonl`, for the cost of training.
 
     Returns:
-        What is written as `evaluation.json`. A figure is `{"value", "ci95": [low, high],
+        What is written as `evaluation.json`; a split of one modality has no part that asks it
+        for the other. A figure is `{"value", "ci95": [low, high],
         "n"}`, with `"chance"` where guessing scores something; `ci95` is None where
         nothing was sampled. The same input gives the same figures.
 
     Raises:
-        UserError: the data does not fit the model, the split lacks a modality or has
-            nothing that belongs together.
+        UserError: the data does not fit the model, or the split is empty or has nothing that
+            belongs together.
     """
     return judge(model, gather_material(model, dataset, config, split), dataset, config, split, log)
 
@@ -69,8 +71,7 @@ def judge(
 ) -> dict[str, Any]:
     """`evaluate` for a split that has been gathered already."""
     layout, resamples, seed = config.model.layout, config.evaluate.bootstrap, config.seed
-    audio, image = material.audio.encoded, material.image.encoded
-    wanted = relevance(audio, image)
+    sides = material.sides
     figures: dict[str, Any] = {
         "format_version": FORMAT_VERSION,
         "run": {"name": config.name, "step": int(model.step), "seed": seed, "layout": layout},
@@ -78,21 +79,18 @@ def judge(
             "name": dataset.name,
             "checksum": dataset.checksum,
             "split": split,
-            "recordings": material.audio.total,
-            "pictures": material.image.total,
-            "recordings_sampled": len(audio.ids),
-            "pictures_sampled": len(image.ids),
+            **{kind: sides[name].total if name in sides else 0 for name, kind in KINDS.items()},
+            **{f"{k}_sampled": len(sides[name].inputs) if name in sides else 0 for name, k in KINDS.items()},
             "differences": spec_differences(dataset, config),
         },
-        "relevance": wanted.kind,
-        "label_supervision": _supervision(dataset, config),
-        "scorers": SCORERS[layout],
     }
     codes = isinstance(model, VQVAE)
+    if material.paired:
+        figures |= _alignment(model, material, dataset, config)
     if codes:
-        figures |= _codes(model, material, config, wanted)
+        ranges = dict(model.quantizer.ranges)
+        figures["codebook"] = codebook_section(material, ranges, layout, resamples, seed)
     else:
-        figures["retrieval"] = continuous_section(material, wanted, resamples, seed)
         figures["latents"] = latents_section(model, material, resamples, seed)
     count = config.evaluate.generated
     extractors = fit_extractors(model, material, seed) if count else {}
@@ -105,7 +103,8 @@ def judge(
         each = (after - first) // config.model.quantizer.heads  # every stretch has a share of the codes
         private = _private_bits(model, material, config.model.quantizer.private_residual)
         fine = 0 if model.fine is None else model.fine.codes
-        figures["cost"] = cost_section(log, audio.shared.shape[1], each, private, fine)
+        tokens = next(iter(sides.values())).encoded.shared.shape[1]
+        figures["cost"] = cost_section(log, tokens, each, private, fine)
     else:
         figures["cost"] = cost_section(log, 0, None)
     return figures
@@ -114,7 +113,7 @@ def judge(
 def _private_bits(model: VQVAE, material: Material, levels: int) -> dict[str, float]:
     """Bits of an item's private codes by modality; `levels` share a modality's range."""
     bits = {}
-    for side in (material.audio.encoded, material.image.encoded):
+    for side in (side.encoded for side in material.sides.values()):
         if side.private is None:
             bits[side.modality] = 0.0
         else:
@@ -123,25 +122,30 @@ def _private_bits(model: VQVAE, material: Material, levels: int) -> dict[str, fl
     return bits
 
 
-def _codes(model: VQVAE, material: Material, config: Config, wanted: Relevance) -> dict[str, Any]:
-    """The sections that only a model with codes has."""
+def _alignment(model: Any, material: Material, dataset: Dataset, config: Config) -> dict[str, Any]:
+    """The sections that ask one modality for the other."""
     layout, resamples, seed = config.model.layout, config.evaluate.bootstrap, config.seed
-    ranges = dict(model.quantizer.ranges)
-    start, _ = ranges["shared"]
+    pair = material.sides["audio"].encoded, material.sides["image"].encoded
+    wanted = relevance(*pair)
+    figures: dict[str, Any] = {
+        "relevance": wanted.kind,
+        "label_supervision": _supervision(dataset, config),
+        "scorers": SCORERS[layout],
+    }
+    if not isinstance(model, VQVAE):
+        return {**figures, "retrieval": continuous_section(material, wanted, resamples, seed)}
+    start, _ = model.quantizer.ranges["shared"]
     table = np.asarray(model.quantizer.table("shared"))
     fine = model.fine_tables()
 
     def retrieval(wanted: Relevance) -> dict[str, Any]:
         return retrieval_section(material, table, start, layout, wanted, resamples, seed, fine)
 
-    figures = {"retrieval": retrieval(wanted)}
+    figures["retrieval"] = retrieval(wanted)
     if wanted.kind == "label" and _items_say_more(material):
-        items = by_item(material.audio.encoded, material.image.encoded)
-        figures["retrieval_same_item"] = retrieval(items)
+        figures["retrieval_same_item"] = retrieval(by_item(*pair))
     transfer = transfer_section(material, len(table), start, layout, resamples, seed)
-    if transfer is not None:
-        figures["transfer"] = transfer
-    return {**figures, "codebook": codebook_section(material, ranges, layout, resamples, seed)}
+    return figures if transfer is None else {**figures, "transfer": transfer}
 
 
 def _supervision(dataset: Dataset, config: Config) -> dict[str, Any]:
@@ -156,6 +160,6 @@ def _supervision(dataset: Dataset, config: Config) -> dict[str, Any]:
 
 def _items_say_more(material: Material) -> bool:
     """Whether pairs are finer than labels, so that finding the very item is a question of its own."""
-    audio, image = material.audio.encoded, material.image.encoded
+    audio, image = material.sides["audio"].encoded, material.sides["image"].encoded
     items = np.intersect1d(audio.items, image.items)
     return material.pair_by == "item" and len(items) > len(np.unique(image.labels))

@@ -46,15 +46,12 @@ def fit_extractors(model: Any, material: Material, seed: int) -> dict[str, Extra
 
     They are independent of the model: it serves to turn sound into log-mel alone.
     """
-    sides = {
-        "audio": (material.train_audio, material.audio),
-        "image": (material.train_image, material.image),
-    }
-    return {
-        name: _fit(as_seen(model, train), as_seen(model, test), train, test, seed)
-        for name, (train, test) in sides.items()
-        if train is not None and len(train.inputs) >= FEWEST and len(test.inputs) >= FEWEST_JUDGED
-    }
+    found = {}
+    for name, train in material.training.items():
+        test = material.sides[name]
+        if len(train.inputs) >= FEWEST and len(test.inputs) >= FEWEST_JUDGED:
+            found[name] = _fit(as_seen(model, train), as_seen(model, test), train, test, seed)
+    return found
 
 
 def as_seen(model: Any, side: Side) -> np.ndarray:

@@ -46,8 +46,7 @@ def generation_section(
         draws: of a trained prior; None: the simple one of `SimpleDraws`.
     """
     source = draws or SimpleDraws(model, material)
-    sides = {"audio": material.audio, "image": material.image}
-    training = {"audio": material.train_audio, "image": material.train_image}
+    sides = material.sides
     section: dict[str, Any] = {
         "prior": source.name,
         "extractors": {
@@ -57,7 +56,8 @@ def generation_section(
         "unconditional": {},
     }
     drawn = source.together(max(count, FEWEST_JUDGED), seed)
-    drawn["audio"] = scaled(drawn["audio"])
+    if "audio" in drawn:
+        drawn["audio"] = scaled(drawn["audio"])
     for name, extractor in extractors.items():
         real = extractor.features(as_seen(model, sides[name]))
         items = drawn[name]
@@ -66,7 +66,7 @@ def generation_section(
         if extractor.kind == "labels":
             score = classifier_score(extractor.probabilities(items), seed=seed)
             section["unconditional"][name]["classifier_score"] = score.to_json()
-        train = training[name]
+        train = material.training.get(name)
         if train is not None:
             rows = np.random.default_rng(seed).permutation(len(train.inputs))[: len(items)]
             floor = extractor.features(as_seen(model, train._replace(inputs=train.inputs[rows])))

@@ -19,9 +19,7 @@ def latents_section(model: Any, material: Material, resamples: int, seed: int) -
     `active_units` is the share of latents that have not collapsed to the prior, `nats` what an
     item's latents carry.
     """
-    return {
-        side.encoded.modality: _of(model, side, resamples, seed) for side in (material.audio, material.image)
-    }
+    return {name: _of(model, side, resamples, seed) for name, side in material.sides.items()}
 
 
 def _of(model: Any, side: Side, resamples: int, seed: int) -> dict[str, Any]:

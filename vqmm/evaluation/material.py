@@ -37,19 +37,22 @@ class Material(NamedTuple):
     """A split (or a sample of it) ready to be judged.
 
     Attributes:
-        audio, image: its recordings and pictures.
-        train_audio, train_image: training items, for what is fitted (classifier,
-            k-means); None where the data has no training split.
+        sides: its recordings (`"audio"`) and pictures (`"image"`); without the modality that it lacks.
+        training: training items, for what is fitted (classifier, k-means), of each of these modalities
+            that the data has any of.
         labels: label names.
         pair_by: `"item"` or `"label"`, what makes a pair in this data.
     """
 
-    audio: Side
-    image: Side
-    train_audio: Side | None
-    train_image: Side | None
+    sides: dict[str, Side]
+    training: dict[str, Side]
     labels: tuple[str, ...]
     pair_by: str
+
+    @property
+    def paired(self) -> bool:
+        """Whether there are both recordings and pictures, so that one can be asked for the other."""
+        return len(self.sides) == len(KINDS)
 
 
 def gather_material(model: Any, dataset: Dataset, config: Config, split: str) -> Material:
@@ -62,19 +65,34 @@ def gather_material(model: Any, dataset: Dataset, config: Config, split: str) ->
         split: that is judged.
 
     Raises:
-        UserError: the data has another spec, or the split lacks a modality.
+        UserError: the data has another spec, or nothing in the split.
     """
     config = judging_config(dataset, config)
+    held: list[Modality] = [modality for modality in KINDS if _total(dataset, split, modality)]
+    if not held:
+        filled = [name for name in dataset.counts if any(_total(dataset, name, m) for m in KINDS)]
+        others = ", ".join(filled) or "none"
+        raise UserError(f"split {split!r} of {dataset.folder} is empty; splits that are not: {others}")
+
+    def gathered(name: str) -> dict[str, Side]:
+        return {m: _side(model, dataset, config, name, m) for m in held if _total(dataset, name, m)}
+
+    return Material(gathered(split), gathered("train"), dataset.labels, dataset.pair_by)
+
+
+def check_paired(dataset: Dataset, split: str) -> None:
+    """Refuses a split that lacks a modality, where both are asked for.
+
+    Raises:
+        UserError: naming what is missing and the splits that have both.
+    """
     for modality, kind in KINDS.items():
         if not _total(dataset, split, modality):
             held = [name for name in dataset.counts if all(_total(dataset, name, m) for m in KINDS)]
             raise UserError(
-                f"split {split!r} of {dataset.folder} has no {kind}; alignment needs both modalities. "
+                f"split {split!r} of {dataset.folder} has no {kind}; both modalities are needed. "
                 f"Splits that have both: {', '.join(held) or 'none'}"
             )
-    audio, image = (_side(model, dataset, config, split, modality) for modality in KINDS)
-    train_audio, train_image = (_train(model, dataset, config, modality) for modality in KINDS)
-    return Material(audio, image, train_audio, train_image, dataset.labels, dataset.pair_by)
 
 
 def judging_config(dataset: Dataset, config: Config) -> Config:
@@ -146,7 +164,3 @@ def _side(model: Any, dataset: Dataset, config: Config, split: str, modality: Mo
 
     encoded = encode_batches(model, kept(), modality, f"split {split!r}")
     return Side(encoded, np.concatenate(inputs), _total(dataset, split, modality))
-
-
-def _train(model: Any, dataset: Dataset, config: Config, modality: Modality) -> Side | None:
-    return _side(model, dataset, config, "train", modality) if _total(dataset, "train", modality) else None

@@ -9,6 +9,7 @@ import numpy as np
 
 from vqmm.config import Config
 from vqmm.data.records import Dataset
+from vqmm.encoding import KINDS
 from vqmm.evaluation.cost import cost_section
 from vqmm.evaluation.draws import PriorDraws
 from vqmm.evaluation.extractors import Extractor
@@ -55,8 +56,7 @@ def judge_prior(
             "name": dataset.name,
             "checksum": dataset.checksum,
             "split": split,
-            "recordings": material.audio.total,
-            "pictures": material.image.total,
+            **{kind: material.sides[name].total for name, kind in KINDS.items()},
             "differences": spec_differences(dataset, config),
         },
     }
@@ -72,12 +72,9 @@ def _nearest(
 ) -> dict[str, Any]:
     drawn = generator.unconditional(max(count, 1), seed)  # the same items as `PriorDraws.together`
     parts = generator.prior.tokens.split(drawn.tokens, drawn.sections)
-    pairs = {
-        "audio": (material.audio, material.train_audio),
-        "image": (material.image, material.train_image),
-    }
     found = {}
-    for name, (side, train) in pairs.items():
+    for name, side in material.sides.items():
+        train = material.training.get(name)
         held_out, learned = side.encoded.private, None if train is None else train.encoded.private
         if name in parts and held_out is not None and learned is not None:
             drawn_codes = np.asarray(parts[name])

@@ -55,20 +55,19 @@ def reconstruction_section(
         }
 
     section: dict[str, Any] = {}
-    measures: dict[str, tuple[Side, Callable[..., dict[str, np.ndarray]]]] = {
-        "image": (material.image, _image_measures),
-        "audio": (material.audio, _audio_measures),
-    }
-    for modality, (side, measure) in measures.items():
-        section[modality] = summed_up(_over_batches(model, side, config, measure, private=True))
+    for modality, side in material.sides.items():
+        measure = _image_measures if modality == "image" else _audio_measures
+        found = summed_up(_over_batches(model, side, config, measure, private=True))
         if model.encoders[modality].private:
             alone = _over_batches(model, side, config, measure, private=False)
-            section[modality]["shared_only"] = summed_up(alone)
-    section["audio"] |= summed_up(_waveform_measures(model, material.audio, config))
-    section["image"] |= _cross_entropy(model, material.image, config)
+            found["shared_only"] = summed_up(alone)
+        if modality == "image":
+            found |= _cross_entropy(model, side, config)
+        else:
+            found |= summed_up(_waveform_measures(model, side, config))
+        section[modality] = found
     for modality, extractor in (extractors or {}).items():
-        side = measures[modality][0]
-        section[modality] |= _in_features(model, side, config, extractor)
+        section[modality] |= _in_features(model, material.sides[modality], config, extractor)
     return section
 
 

@@ -11,21 +11,23 @@ from vqmm.report.theme import COLOURS, MUTED, NEUTRAL, WIDTH, plot
 NAMES = {"audio": "recordings", "image": "pictures"}
 
 
-def shared_codes_plot(audio: np.ndarray, image: np.ndarray) -> str:
-    """Data URI: share of each shared code, recordings upwards, pictures downwards.
+def shared_codes_plot(counts: Mapping[str, np.ndarray]) -> str:
+    """Data URI: share of each shared code, recordings upwards, pictures downwards; one alone upwards.
 
     Args:
-        audio, image: i[K], counts.
+        counts: by modality, i[K].
     """
-    size = len(audio)
-    order = np.argsort(-(audio / max(audio.sum(), 1) + image / max(image.sum(), 1)), kind="stable")
+    shares = {name: 100 * found / max(found.sum(), 1) for name, found in counts.items()}
+    order = np.argsort(-sum(shares.values()), kind="stable")
+    size, signs = len(order), dict(zip(shares, (1, -1), strict=False))
     with plot(WIDTH, 2.9) as page:
         axes = page.figure.subplots()
-        for counts, name, sign in ((audio, "audio", 1), (image, "image", -1)):
-            shares = 100 * counts[order] / max(counts.sum(), 1)
-            axes.bar(range(size), sign * shares, width=0.85, color=COLOURS[name], label=NAMES[name])
+        for name, sign in signs.items():
+            axes.bar(
+                range(size), sign * shares[name][order], width=0.85, color=COLOURS[name], label=NAMES[name]
+            )
         axes.axhline(0, color="#9aa3b0", lw=0.8)
-        for sign in (1, -1):
+        for sign in signs.values():
             axes.axhline(sign * 100 / size, color=MUTED, ls=":", lw=1, label="even use" if sign > 0 else None)
         if size <= 40:
             axes.set_xticks(range(size), [str(code) for code in order])

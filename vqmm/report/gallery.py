@@ -18,7 +18,7 @@ SEED = 0  # of which items: the same for every run on the same data
 
 
 class Gallery(NamedTuple):
-    """What a run makes of the same items as every other run on its data.
+    """What a run makes of the same items as every other run on its data; empty for a modality it lacks.
 
     Attributes:
         pictures, rebuilt_pictures, drawn_pictures: f32[8, H, W, C] in 0..1: originals, from all of
@@ -41,20 +41,29 @@ class Gallery(NamedTuple):
 
 def gather_gallery(model: Any, material: Material, config: Config) -> Gallery:
     """Draws the items and runs the model on them."""
-    audio, image = material.audio, material.image
-    pictures = draw_rows(image.encoded.labels, PICTURES, SEED)
-    sounds = draw_rows(audio.encoded.labels, SOUNDS, SEED)
     drawn = SimpleDraws(model, material).together(PICTURES, SEED)
-    mels = rebuild(model, audio, sounds), drawn["audio"][:SOUNDS]
-    return Gallery(
-        image.inputs[pictures],
-        rebuild(model, image, pictures),
-        drawn["image"],
-        np.asarray(model.log_mel(audio.inputs[sounds])),
-        *mels,
-        audio.inputs[sounds],
-        *(waveforms(part, config) for part in mels),
-    )
+    found = {name: np.zeros(0, "float32") for name in Gallery._fields}
+    if "image" in material.sides:
+        side = material.sides["image"]
+        rows = draw_rows(side.encoded.labels, PICTURES, SEED)
+        found |= {
+            "pictures": side.inputs[rows],
+            "rebuilt_pictures": rebuild(model, side, rows),
+            "drawn_pictures": drawn["image"],
+        }
+    if "audio" in material.sides:
+        side = material.sides["audio"]
+        rows = draw_rows(side.encoded.labels, SOUNDS, SEED)
+        rebuilt, new = rebuild(model, side, rows), drawn["audio"][:SOUNDS]
+        found |= {
+            "mels": np.asarray(model.log_mel(side.inputs[rows])),
+            "rebuilt_mels": rebuilt,
+            "drawn_mels": new,
+            "sounds": side.inputs[rows],
+            "rebuilt_sounds": waveforms(rebuilt, config),
+            "drawn_sounds": waveforms(new, config),
+        }
+    return Gallery(**found)
 
 
 def save_gallery(gallery: Gallery, path: Path) -> None:

@@ -11,6 +11,7 @@ import tensorflow as tf
 import yaml
 
 from vqmm.config import Config
+from vqmm.encoding import KINDS
 from vqmm.evaluation import Material, Side
 from vqmm.evaluation.alignment import by_item, coded, continuous_scorer, make_scorers, relevance
 from vqmm.metrics import Scorer, item_histograms, top1_confusion
@@ -51,18 +52,17 @@ def render_report(
         settings=yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False),
         codes=noun_of(model),
         labels=material.labels,
-        retrieval=retrieval_plot(figures["retrieval"]),
         curves=curves_plot(log),
         versions=VERSIONS,
         **(_codes(model, material, figures) if isinstance(model, VQVAE) else {}),
-        **_found(model, material, config),
+        **_found(model, material, figures, config),
         **_rebuilt(model, material, figures["reconstruction"], config),
     )
 
 
 def _codes(model: Any, material: Material, figures: Mapping[str, Any]) -> dict[str, Any]:
     ranges = model.quantizer.ranges
-    sides = {"audio": material.audio.encoded, "image": material.image.encoded}
+    sides = {name: side.encoded for name, side in material.sides.items()}
     start, stop = ranges["shared"]
     shared = {k: item_histograms(s.shared, stop - start, start).sum(0) for k, s in sides.items()}
     private = {
@@ -71,9 +71,9 @@ def _codes(model: Any, material: Material, figures: Mapping[str, Any]) -> dict[s
         if side.private is not None
     }
     return {
-        "slots": material.audio.encoded.shared.shape[1],
+        "slots": next(iter(sides.values())).shared.shape[1],
         "shared_codes": stop - start,
-        "shared_plot": shared_codes_plot(shared["audio"], shared["image"]),
+        "shared_plot": shared_codes_plot(shared),
         "private_plot": private_codes_plot(private) if private else "",
         "agreement_plot": agreement_plot(np.array(figures["codebook"]["agreement_by_slot"]))
         if "agreement_by_slot" in figures["codebook"]
@@ -92,8 +92,10 @@ def _scorer(model: Any, query: Side, gallery: Side, layout: str) -> Scorer:
     return make_scorers(asked, answers, table, layout)["code_distance"]
 
 
-def _found(model: Any, material: Material, config: Config) -> dict[str, Any]:
-    audio, image = material.audio, material.image
+def _found(model: Any, material: Material, figures: Mapping[str, Any], config: Config) -> dict[str, Any]:
+    if not material.paired:
+        return {"retrieval": "", "heard": [], "seen": [], "confusion": ""}
+    audio, image = (material.sides[name] for name in KINDS)
     layout, seed, count = config.model.layout, config.seed, config.evaluate.examples
     groups = relevance(audio.encoded, image.encoded)
     to_image, to_audio = (_scorer(model, *pair, layout) for pair in ((audio, image), (image, audio)))
@@ -123,6 +125,7 @@ def _found(model: Any, material: Material, config: Config) -> dict[str, Any]:
         ]
         confusion = confusion_plot(maps[0], maps[1], labels)
     return {
+        "retrieval": retrieval_plot(figures["retrieval"]),
         "heard": shown(to_image, audio, image, groups.audio, groups.image),
         "seen": shown(to_audio, image, audio, groups.image, groups.audio),
         "confusion": confusion,
@@ -130,26 +133,38 @@ def _found(model: Any, material: Material, config: Config) -> dict[str, Any]:
 
 
 def _rebuilt(model: Any, material: Material, figures: Mapping[str, Any], config: Config) -> dict[str, Any]:
-    audio, image = material.audio, material.image
-    groups = relevance(audio.encoded, image.encoded)
-    if material.pair_by == "item":
-        groups = by_item(audio.encoded, image.encoded)
+    sides, labels = material.sides, material.labels
+    groups = _groups(material)
     count, seed = config.evaluate.examples, config.seed
-    pictures = draw_rows(groups.image, count, seed)
-    partners = None
-    if config.model.layout == "slots":
-        rng = np.random.default_rng(seed)
-        chosen = []
-        for group in groups.image[pictures]:
-            rows = np.flatnonzero((groups.audio == group) & (group >= 0))
-            chosen.append(int(rng.choice(rows)) if len(rows) else -1)
-        partners = (audio, np.array(chosen))
-    sounds = draw_rows(groups.audio, max(count // 2, 1), seed)
-    return {
-        "pictures": rebuilt_pictures(
-            model, image, pictures, partners, material.labels, "shared_only" in figures["image"]
-        ),
-        "sounds": rebuilt_sounds(
-            model, audio, sounds, material.labels, config, "shared_only" in figures["audio"]
-        ),
-    }
+    found: dict[str, Any] = {"pictures": [], "sounds": []}
+    if "image" in sides:
+        rows = draw_rows(groups["image"], count, seed)
+        alone = "shared_only" in figures["image"]
+        partners = None
+        if material.paired and config.model.layout == "slots":
+            partners = sides["audio"], _partners(groups["image"][rows], groups["audio"], seed)
+        found["pictures"] = rebuilt_pictures(model, sides["image"], rows, partners, labels, alone)
+    if "audio" in sides:
+        rows = draw_rows(groups["audio"], max(count // 2, 1), seed)
+        alone = "shared_only" in figures["audio"]
+        found["sounds"] = rebuilt_sounds(model, sides["audio"], rows, labels, config, alone)
+    return found
+
+
+def _groups(material: Material) -> dict[str, np.ndarray]:
+    """What belongs together, by modality: items where the data pairs items, else labels if there are any."""
+    encoded = {name: side.encoded for name, side in material.sides.items()}
+    if not material.paired:
+        return {name: side.labels.astype("int64") for name, side in encoded.items()}
+    judged = (by_item if material.pair_by == "item" else relevance)(encoded["audio"], encoded["image"])
+    return {"audio": judged.audio, "image": judged.image}
+
+
+def _partners(pictures: np.ndarray, recordings: np.ndarray, seed: int) -> np.ndarray:
+    """For each picture the row of a recording of its group, -1 where there is none."""
+    rng = np.random.default_rng(seed)
+    chosen = []
+    for group in pictures:
+        rows = np.flatnonzero((recordings == group) & (group >= 0))
+        chosen.append(int(rng.choice(rows)) if len(rows) else -1)
+    return np.array(chosen)

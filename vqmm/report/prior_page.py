@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from vqmm.config import Config
-from vqmm.evaluation import Material, Side, waveforms
+from vqmm.evaluation import Material, waveforms
 from vqmm.evaluation.draws import codes_of
 from vqmm.evaluation.extractors import Extractor, scaled
 from vqmm.evaluation.memorising import nearest_training
@@ -59,8 +59,8 @@ class _Page:
         config: Config,
     ):
         self.generator = generator
-        self.sides = {"audio": material.audio, "image": material.image}
-        self.training = {"audio": material.train_audio, "image": material.train_image}
+        self.sides = material.sides
+        self.training = material.training
         self.labels = material.labels
         self.extractors = extractors
         self.config = config
@@ -85,7 +85,7 @@ class _Page:
 
     def nearest(self, name: str) -> dict[str, Any]:
         """Drawn items beside the training items with most private codes in common."""
-        train: Side | None = self.training[name]
+        train = self.training.get(name)
         parts = self.generator.prior.tokens.split(self.drawn.tokens, self.drawn.sections)
         if train is None or train.encoded.private is None or name not in parts:
             return {"name": name, "rows": []}

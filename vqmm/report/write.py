@@ -29,8 +29,8 @@ def write_evaluation(run: Run, dataset: Dataset, split: str, out: Path) -> dict[
         What stands in `evaluation.json`.
 
     Raises:
-        UserError: the data does not fit the run, the split lacks a modality or has
-            nothing that belongs together, or the disk is full.
+        UserError: the data does not fit the run, the split is empty or has nothing that belongs
+            together, or the disk is full.
     """
     log = read_metrics(RunFolder(run.folder).metrics)
     material = gather_material(run.model, dataset, run.config, split)

@@ -11,6 +11,7 @@ from vqmm.data.records import Dataset
 from vqmm.errors import UserError
 from vqmm.evaluation import gather_material
 from vqmm.evaluation.extractors import fit_extractors
+from vqmm.evaluation.material import check_paired
 from vqmm.evaluation.prior import judge_prior
 from vqmm.generation import settings_of
 from vqmm.models.generator import Generator
@@ -41,6 +42,7 @@ def write_prior_evaluation(opened: PriorRun, dataset: Dataset, split: str, out: 
     judged = tokenizer.config.model_copy(update={"evaluate": config.evaluate, "seed": config.seed})
     if not config.evaluate.generated:
         raise UserError("evaluate.generated=0: nothing would be drawn; set it to 100 or more")
+    check_paired(dataset, split)
     material = gather_material(tokenizer.model, dataset, judged, split)
     extractors = fit_extractors(tokenizer.model, material, judged.seed)
     if not extractors:

@@ -116,7 +116,7 @@ class Training:
         self.coded = isinstance(self.model, VQVAE)
         self.log = MetricsLog(run.metrics)
         self.best = BestSoFar(
-            config.train.monitor,
+            self._monitor(),
             config.train.early_stop,
             min(config.schedule.quantize_from + 1, config.train.steps) if self.coded else 0,
         )
@@ -160,10 +160,11 @@ class Training:
 
     def validation(self) -> Any:
         """What measures the model now and then, None where there is nothing to measure it on."""
-        counts = self.dataset.counts.get("validation", {})
-        if not counts.get("recordings") or not counts.get("pictures"):
-            self.progress.say("the data has no validation pairs: the last model counts as the best")
+        if not any(self.dataset.counts.get("validation", {}).values()):
+            self.progress.say("the data has no validation split: the last model counts as the best")
             return None
+        if self.best.monitor != self.config.train.monitor:
+            self.progress.say("the data has no validation pairs: the loss tells which model is the best")
         size = self.config.evaluate.batch_size
         batches = paired_evaluation_batches(self.dataset, self.config, "validation", size)
         validation = Validation(self.model, batches)
@@ -209,6 +210,12 @@ class Training:
             f"training {self.config.train.steps} steps on {counts['recordings']} recordings and "
             f"{counts['pictures']} pictures, {self.model.count_params():,} weights"
         )
+
+    def _monitor(self) -> str:
+        """The figure that decides: the loss where `retrieval_map` is asked of data that has no pairs."""
+        counts, wanted = self.dataset.counts.get("validation", {}), self.config.train.monitor
+        paired = counts.get("recordings") and counts.get("pictures")
+        return wanted if paired or wanted != "retrieval_map" else "loss"
 
     def _finished(self) -> bool:
         return self.step >= self.config.train.steps or self.best.exhausted

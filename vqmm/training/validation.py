@@ -88,6 +88,8 @@ class Validation:
         """None where no recording has a picture that belongs to it."""
         groups = self._groups()
         present = {name: self._column(f"{name}_mask") for name in codes}
+        if not all(mask.any() for mask in present.values()):
+            return None
         found = []
         for query, gallery in itertools.permutations(codes):
             sides = codes[query][present[query]], codes[gallery][present[gallery]]
