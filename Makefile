@@ -55,7 +55,7 @@ seeds: $(STAMP)  ## the demo's figures over three seeds
 
 ablations: $(STAMP)  ## the recipes of the field beside the default, over three seeds: hours
 	$(BIN)/python -m pipelines.prepare --source digits --config $(CONFIG) --out $(DATA)
-	$(BIN)/python -m pipelines.compare --ablations configs/ablations --data $(DATA) --out runs/ablations --seeds 3
+	$(BIN)/python -m pipelines.compare --ablations configs/ablations --data $(DATA) --out runs/ablations --seeds 3 --against default
 
 compare: $(STAMP)  ## VAE, VQ-VAE with a table and with a uniform grid, and VQGAN on the digits
 	$(BIN)/python -m pipelines.prepare --source digits --config $(CONFIG) --out $(DATA)

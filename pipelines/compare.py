@@ -39,6 +39,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="MAP",
         help="validation mAP whose first time is told (default: %(default)s)",
     )
+    parser.add_argument(
+        "--against",
+        metavar="CONFIG",
+        help="config that the others' differences are from (default: the first)",
+    )
     parser.add_argument("--json", action="store_true", help="print comparison.json")
 
 
@@ -46,19 +51,24 @@ def main(args: argparse.Namespace) -> None:
     """Trains what is missing, judges it, writes and shows the table."""
     from vqmm.atomic import write_atomic
     from vqmm.config import load_config
-    from vqmm.evaluation.comparison import run_figures, spreads
+    from vqmm.evaluation.comparison import differences, run_figures, spreads
 
     configs = _configs(args)
+    against = args.against or next(iter(configs))
+    if against not in configs:
+        raise UserError(f"--against {against}: no such config; it is one of {', '.join(configs)}")
     for config in configs.values():  # all are read before hours are spent on the first
         load_config(config, args.set)
+    folders = {name: [args.out / name / f"seed{seed}" for seed in range(args.seeds)] for name in configs}
     rows: list[dict[str, Any]] = []
     for name, config in configs.items():
-        found = []
-        for seed in range(args.seeds):
-            folder = args.out / name / f"seed{seed}"
+        for seed, folder in enumerate(folders[name]):
             _train_and_judge(config, args.data, folder, [*args.set, f"seed={seed}"], args.json)
-            found.append(run_figures(folder, args.quality))
+        found = [run_figures(folder, args.quality) for folder in folders[name]]
         rows.append({"what": name, "config": str(config), "figures": spreads(found)})
+    for row in rows:
+        apart = row["what"] != against
+        row["differences"] = differences(folders[row["what"]], folders[against]) if apart else {}
     from vqmm.report.comparison import render_comparison
     from vqmm.report.gallery import load_gallery
 
@@ -70,12 +80,20 @@ def main(args: argparse.Namespace) -> None:
         }
         for row in rows
     ]
-    page = render_comparison(shown, args.seeds, args.quality)
+    page = render_comparison(shown, args.seeds, args.quality, against)
     tree = {
         "data": args.data,
         "seeds": args.seeds,
         "quality": args.quality,
-        "rows": [{**row, "figures": {k: v._asdict() for k, v in row["figures"].items()}} for row in rows],
+        "against": against,
+        "rows": [
+            {
+                **row,
+                "figures": {name: spread._asdict() for name, spread in row["figures"].items()},
+                "differences": {name: figure.to_json() for name, figure in row["differences"].items()},
+            }
+            for row in rows
+        ],
     }
     text = json.dumps(_finite(tree), indent=1, allow_nan=False) + "\n"
     write_atomic(args.out / "comparison.json", text)
@@ -83,7 +101,7 @@ def main(args: argparse.Namespace) -> None:
     if args.json:
         print(text, end="")
     else:
-        _show(rows, args)
+        _show(rows, against, args)
 
 
 def _configs(args: argparse.Namespace) -> dict[str, Path]:
@@ -134,7 +152,7 @@ def _finite(tree: Any) -> Any:
     return None if isinstance(tree, float) and not abs(tree) < float("inf") else tree
 
 
-def _show(rows: list[dict[str, Any]], args: argparse.Namespace) -> None:
+def _show(rows: list[dict[str, Any]], against: str, args: argparse.Namespace) -> None:
     from rich.console import Console
     from rich.table import Table
 
@@ -152,9 +170,22 @@ def _show(rows: list[dict[str, Any]], args: argparse.Namespace) -> None:
         table.add_row(name, *cells)
     console = Console()
     console.print(table)
+    others = [row for row in rows if row["differences"]]
+    if others:
+        table = Table("", *(row["what"] for row in others), title=f"more than {against}, item by item (95 %)")
+        for name in dict.fromkeys(name for row in others for name in row["differences"]):
+            table.add_row(name, *(_difference(row["differences"].get(name)) for row in others))
+        console.print(table)
     console.print(
         f"{args.out / 'comparison.json'}\n{args.out / 'comparison.html'}", highlight=False, soft_wrap=True
     )
+
+
+def _difference(figure: Any) -> str:
+    if figure is None:
+        return ""
+    low, high = figure.ci95
+    return f"{figure.value:+.4f} ({low:+.4f} to {high:+.4f})"
 
 
 if __name__ == "__main__":

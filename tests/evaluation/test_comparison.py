@@ -1,9 +1,11 @@
 import json
 import math
 
+import numpy as np
 import pytest
 
-from vqmm.evaluation.comparison import run_figures, spreads
+from vqmm.evaluation.cases import CASES, Cases
+from vqmm.evaluation.comparison import differences, run_figures, spreads
 
 
 @pytest.fixture
@@ -41,3 +43,19 @@ def test_spread_over_seeds_that_have_the_figure():
     table = spreads([{"a": 1.0, "b": 2.0}, {"a": 3.0}])
     assert table["a"] == (2.0, 1.0, 3.0, (1.0, 3.0))
     assert table["b"][:3] == (2.0, 2.0, 2.0) and math.isnan(table["b"].values[1])
+
+
+def test_differences_are_of_figures_that_every_run_has_cases_of(tmp_path):
+    folders = {name: [tmp_path / name / str(seed) for seed in range(2)] for name in "ab"}
+    for name, both in folders.items():
+        for seed, one in enumerate(both):
+            cases = Cases()
+            cases.note("reconstruction.image.psnr", ["x", "y"], np.array([20.0, 22.0]) + (name == "a") + seed)
+            if seed:
+                cases.note("reconstruction.image.mse", ["x"], np.zeros(1))
+            (one / "report").mkdir(parents=True)
+            cases.save(one / CASES)
+    found = differences(folders["a"], folders["b"])
+    assert set(found) == {"picture PSNR, dB"}
+    assert found["picture PSNR, dB"] == (1.0, (1.0, 1.0), 2, None)
+    assert differences(folders["a"], [tmp_path, tmp_path]) == {}

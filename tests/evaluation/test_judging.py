@@ -9,6 +9,7 @@ import pytest
 
 from vqmm.config import Config
 from vqmm.evaluation import evaluate, gather_material, judge, rebuild
+from vqmm.evaluation.cases import Cases
 from vqmm.evaluation.reconstruction import reconstruction_section
 from vqmm.models import Codes, build_model
 
@@ -62,6 +63,26 @@ def test_layout(figures):
 def test_the_same_again(model, tiny_data, config, figures):
     again = evaluate(model, tiny_data, config, "test", [{"step": 12, "split": "train", "seconds": 3.0}])
     assert again == figures
+
+
+@pytest.mark.parametrize("kind", ["vqvae", "vae"])
+def test_cases_are_what_the_figures_are_means_of(tiny_data, config, kind):
+    tree = config.model_dump()
+    tree["model"]["kind"] = kind
+    config = Config.model_validate(tree)
+    model, cases = build_model(config), Cases()
+    material = gather_material(model, tiny_data, config, "test")
+    figures = judge(model, material, tiny_data, config, "test", cases=cases)
+    wanted = {"retrieval.audio_to_image.continuous.map", "reconstruction.image.cross_entropy"}
+    coded = {"retrieval.image_to_audio.exact.map", "retrieval.audio_to_image.asymmetric.map"}
+    assert wanted | (coded if kind == "vqvae" else set()) <= set(cases)
+    for path, held in cases.items():
+        figure = figures
+        for part in path.split("."):
+            figure = figure[part]
+        assert held.values.mean() == pytest.approx(figure["value"], rel=1e-5) and len(held.ids) == figure["n"]
+        source = "image" if "image_to" in path or "reconstruction.image" in path else "audio"
+        assert set(held.ids) <= set(material.sides[source].encoded.ids)
 
 
 def test_the_very_item_is_asked_for_where_pairs_are_finer_than_labels(model, tiny_data, config, figures):

@@ -8,6 +8,13 @@ import pytest
 from vqmm.config import save_config
 from vqmm.evaluation.comparison import FIGURES
 
+DIFFERENCES = (
+    "code distance, audio to image",
+    "exact match, image to audio",
+    "picture PSNR, dB",
+    "log-mel L1",
+)
+
 
 @pytest.fixture(scope="module")
 def configs(tiny_config, tmp_path_factory):
@@ -47,7 +54,11 @@ def test_trains_and_judges_then_takes_what_is_there(configs, tiny_data, tmp_path
     assert both.status == 0 and "agreed" in both.out and "plain" in both.out and "pair agreement" in both.out
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("evaluation.json")} == times
     tree = json.loads((tmp_path / "comparison.json").read_text())
-    assert [row["what"] for row in tree["rows"]] == ["agreed", "plain"]
+    assert [row["what"] for row in tree["rows"]] == ["agreed", "plain"] and tree["against"] == "agreed"
+    assert tree["rows"][0]["differences"] == {}
+    for figure in tree["rows"][1]["differences"].values():  # a copy: no item differs
+        assert figure["value"] == 0 and figure["ci95"] == [0, 0] and figure["n"] == 8
+    assert {*DIFFERENCES} <= set(tree["rows"][1]["differences"]) and "more than agreed" in both.out
     page = (tmp_path / "comparison.html").read_text()
     assert "2 configs compared" in page and page.count("data:image/svg+xml") == 2
 
@@ -57,6 +68,10 @@ def test_refusals_come_before_any_training(configs, tiny_data, tmp_path, verb):
     assert "name YAML files" in verb("compare", *common).refusal()
     twice = verb("compare", configs / "plain.yaml", "--ablations", configs, *common)
     assert "two configs are named plain" in twice.refusal()
+    assert (
+        "--against x: no such config; it is one of plain"
+        in verb("compare", configs / "plain.yaml", *common, "--against", "x").refusal()
+    )
     assert "--seeds 0: at least 1" in verb("compare", configs / "plain.yaml", *common, "--seeds", 0).refusal()
     wrong = verb("compare", configs / "plain.yaml", *common, "--set", "loss.agrement=1")
     assert "did you mean 'agreement'" in wrong.refusal()

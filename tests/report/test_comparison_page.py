@@ -1,8 +1,10 @@
 import math
+import re
 
 import numpy as np
 
 from vqmm.evaluation.comparison import Spread
+from vqmm.metrics import Figure
 from vqmm.report.comparison import render_comparison
 from vqmm.report.gallery import Gallery, load_gallery, save_gallery
 
@@ -33,6 +35,21 @@ def test_one_seed_has_no_range_and_its_page_warns():
     page = render_comparison([row("alone")], 1, 0.9)
     assert "<title>One config</title>" in page and "differences of a few thousandths mean nothing" in page
     assert page.count("<td>0.9</td>") == 2
+
+
+def test_differences_stand_in_a_table_of_their_own_and_sure_ones_stand_out():
+    sure, open_ = Figure(0.02, (0.01, 0.03), 9), Figure(-0.5, (-1.0, 0.25), 9)
+    rows = [
+        {**row("<base>"), "differences": {}},
+        {**row("more"), "differences": {BOTH[0]: sure, "picture PSNR, dB": open_}},
+        {**row("less"), "differences": {BOTH[0]: open_}},
+    ]
+    page = render_comparison(rows, 2, 0.9, "<base>")
+    assert "<h2>Against &lt;base&gt;</h2>" in page and "averaged over seeds" in page
+    cells = re.findall(r'<td class="(\w*)">([^<]*)<', page)
+    assert cells == [("sure", "+0.0200"), ("", "-0.5000"), ("", "-0.5000"), ("", "–")]
+    assert "<small>-1.0000 to +0.2500</small>" in page
+    assert "Against" not in render_comparison(rows[:1], 1, 0.9, "<base>")
 
 
 def test_items_are_shown_beside_the_originals_and_a_gallery_reads_back(tmp_path):

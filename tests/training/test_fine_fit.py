@@ -1,18 +1,13 @@
-import io
-
 import keras
 import numpy as np
 import pytest
-from rich.console import Console
 
-from vqmm.config import Config
 from vqmm.data.batches import training_batches
 from vqmm.encoding import codebook_fingerprint, encode_split
 from vqmm.models import build_model
 from vqmm.training.codebook_start import start_codebook
 from vqmm.training.fine_fit import with_fine_codes
 from vqmm.training.loop import train
-from vqmm.training.progress import TrainingProgress
 
 
 @pytest.fixture(scope="module")
@@ -82,14 +77,3 @@ def test_a_trained_run_has_them_and_loads_in_safe_mode(tiny_config, tiny_data, t
     both = (model.encode(audio=batch["audio"]) for model in (run.model, loaded))
     for part, same in zip(*both, strict=True):
         np.testing.assert_array_equal(part, same)
-
-
-@pytest.mark.parametrize("change", [{"layout": "grid"}, {"quantizer": {"heads": 2}}])
-def test_tokens_without_one_code_each_have_none_and_it_is_said(tiny_config, tiny_data, tmp_path, change):
-    tree = tiny_config.model_dump(mode="json")
-    tree["model"] |= change | {"quantizer": tree["model"]["quantizer"] | change.get("quantizer", {})}
-    tree["train"] |= {"steps": 6}
-    said = io.StringIO()
-    shown = TrainingProgress(6, Console(file=said, soft_wrap=True))
-    run = train(Config.model_validate(tree), tiny_data, tmp_path / "run", shown)
-    assert run.model.fine is None and "no fine codes" in said.getvalue()

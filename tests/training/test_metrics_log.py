@@ -1,8 +1,9 @@
 import json
 
+import numpy as np
 import pytest
 
-from vqmm.training.metrics_log import MetricsLog, read_metrics
+from vqmm.training.metrics_log import MetricsLog, Window, read_metrics
 
 
 def test_one_json_object_a_line(tmp_path):
@@ -34,3 +35,12 @@ def test_rewind_drops_what_came_after_and_a_torn_line(tmp_path):
 def test_figures_that_are_no_json_are_refused(tmp_path):
     with pytest.raises(ValueError):
         MetricsLog(tmp_path / "metrics.jsonl").write(1, "train", 0.0, {"loss": float("nan")})
+
+
+def test_a_window_gives_means_and_speed_and_begins_anew():
+    window = Window()
+    window.add(np.array([[1.0, 10.0]], "float32"), 0.5)
+    window.add(np.array([[2.0, 20.0], [6.0, 60.0]], "float32"), 1.0)
+    assert window.take(["loss", "other"]) == {"loss": 3.0, "other": 30.0, "steps_per_second": 2.0}
+    window.add(np.array([[4.0, 0.0]], "float32"), 2.0)
+    assert window.take(["loss", "other"]) == {"loss": 4.0, "other": 0.0, "steps_per_second": 0.5}

@@ -9,17 +9,30 @@ from vqmm.training.validation import Validation
 LABELS = np.array([0, 1, 0, 2, 1, -1, 2, 0])
 
 
-def batches(audio_mask=None):
+def items(audio_mask=None):
     rng = np.random.default_rng(1)
-    whole = {
+    return {
         "audio": rng.uniform(-0.5, 0.5, (8, 1024)).astype("float32"),
         "image": rng.uniform(0, 1, (8, 16, 16, 1)).astype("float32"),
         "audio_mask": np.ones(8, bool) if audio_mask is None else audio_mask,
         "image_mask": np.ones(8, bool),
         "label": LABELS.astype("int32"),
-        "id": np.array([b"x"] * 8),
+        "id": np.array([b"x"] * 8, object),
     }
-    return tf.data.Dataset.from_tensor_slices(whole).batch(3)  # the last one is short
+
+
+def batches(audio_mask=None):
+    whole = items(audio_mask)
+    parts = (slice(0, 3), slice(3, 6), slice(6, 8))  # the last one is short
+    return [{name: value[part] for name, value in whole.items()} for part in parts]
+
+
+@pytest.fixture(autouse=True)
+def _without_graphs():
+    """To trace the model takes seconds in each test, to run it on eight items none."""
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +41,7 @@ def model(tiny_config):
 
 
 def expected_map(model, rows):
-    whole = next(iter(batches().unbatch().batch(8)))
+    whole = items()
     codes = {name: np.asarray(model.encode(**{name: whole[name]}).shared) for name in ("audio", "image")}
     table = np.asarray(model.quantizer.codebook)
     unit = table / np.linalg.norm(table, axis=1, keepdims=True)
@@ -61,7 +74,7 @@ def test_no_pair_gives_no_retrieval(model):
 
 def test_usage_counts_the_codes_of_each_range(model):
     figures = Validation(model, batches()).figures()
-    whole = next(iter(batches().unbatch().batch(8)))
+    whole = items()
     audio, image = model.encode(audio=whole["audio"]), model.encode(image=whole["image"])
     shared = np.unique([np.asarray(audio.shared), np.asarray(image.shared)])
     assert figures["usage_shared"] == len(shared) / 4

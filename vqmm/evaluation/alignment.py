@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from vqmm.encoding import Encoded, vectors_of_codes
 from vqmm.errors import UserError
+from vqmm.evaluation.cases import Cases
 from vqmm.evaluation.material import Material, Side
 from vqmm.metrics import (
     Fine,
     Labelled,
+    Ranked,
     Scorer,
     bag_of_codes,
     bag_of_codes_scorer,
@@ -20,9 +23,10 @@ from vqmm.metrics import (
     cosine_scorer,
     exact_scorer,
     fit_kmeans_codes,
-    judge_retrieval,
+    judge_ranked,
     one_hot_slots,
     pooled,
+    rank_gallery,
     unit,
 )
 
@@ -156,6 +160,7 @@ def retrieval_section(
     resamples: int,
     seed: int,
     fine: np.ndarray | None = None,
+    cases: Cases | None = None,
 ) -> dict[str, Any]:
     """`retrieval` of `evaluation.json`: both directions, all scorers, and the k-means baseline.
 
@@ -167,6 +172,7 @@ def retrieval_section(
         wanted: what counts as found.
         resamples, seed: of the intervals (the seed also of k-means).
         fine: f32[T, R, D], tables of fine codes, where the model has some.
+        cases: gets the average precision of every query, for every scorer but those of the baseline.
 
     Raises:
         UserError: when no recording has a picture that belongs to it.
@@ -181,7 +187,8 @@ def retrieval_section(
     for direction, (query, gallery) in DIRECTIONS.items():
         asked, answers = groups[query], groups[gallery]
         scorers = make_scorers(sides[query], sides[gallery], table, layout)
-        section[direction] = _judged(scorers, asked, answers, resamples, seed)
+        note = _noting(cases, direction, _both(material)[query].encoded.ids[keep[query]])
+        section[direction] = _judged(scorers, asked, answers, resamples, seed, note)
         if baseline is not None:
             scorers = make_scorers(baseline.sides[query], baseline.sides[gallery], baseline.table, layout)
             del scorers["continuous"]
@@ -189,7 +196,9 @@ def retrieval_section(
     return section
 
 
-def continuous_section(material: Material, wanted: Relevance, resamples: int, seed: int) -> dict[str, Any]:
+def continuous_section(
+    material: Material, wanted: Relevance, resamples: int, seed: int, cases: Cases | None = None
+) -> dict[str, Any]:
     """`retrieval` of `evaluation.json` for a model without codes: by continuous vectors alone.
 
     Arguments and errors as for `retrieval_section`.
@@ -203,6 +212,7 @@ def continuous_section(material: Material, wanted: Relevance, resamples: int, se
             groups[gallery],
             resamples,
             seed,
+            _noting(cases, direction, _both(material)[query].encoded.ids[keep[query]]),
         )
         for direction, (query, gallery) in DIRECTIONS.items()
     }
@@ -248,12 +258,30 @@ def _judgeable(wanted: Relevance) -> tuple[tuple[np.ndarray, ...], tuple[np.ndar
 
 
 def _judged(
-    scorers: dict[str, Scorer], asked: np.ndarray, answers: np.ndarray, resamples: int, seed: int
+    scorers: dict[str, Scorer],
+    asked: np.ndarray,
+    answers: np.ndarray,
+    resamples: int,
+    seed: int,
+    note: Callable[[str, Ranked], None] | None = None,
 ) -> dict[str, Any]:
-    return {
-        name: judge_retrieval(scorer, asked, answers, resamples, seed).to_json()
-        for name, scorer in scorers.items()
-    }
+    found = {}
+    for name, scorer in scorers.items():
+        ranked = rank_gallery(scorer, asked, answers)
+        if note is not None:
+            note(name, ranked)
+        found[name] = judge_ranked(ranked, resamples, seed).to_json()
+    return found
+
+
+def _noting(cases: Cases | None, direction: str, ids: np.ndarray) -> Callable[[str, Ranked], None]:
+    """What keeps the average precision of every query under its scorer's name."""
+    kept = Cases() if cases is None else cases
+
+    def note(name: str, ranked: Ranked) -> None:
+        kept.note(f"retrieval.{direction}.{name}.map", ids[ranked.rows], ranked.figures.map)
+
+    return note
 
 
 def _labelled(encoded: Encoded | None, size: int, start: int, layout: str) -> Labelled | None:

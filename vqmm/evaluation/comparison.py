@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from vqmm.evaluation.cases import CASES, Cases, paired_difference
+from vqmm.metrics import Figure
 from vqmm.training.metrics_log import read_metrics
 
 FIGURES = {
@@ -95,6 +97,27 @@ def run_figures(folder: Path, quality: float) -> dict[str, float]:
     found["seconds to quality"] = float(min(reached, default=math.inf))
     if (folder / "peak.json").exists():
         found["peak memory, MiB"] = json.loads((folder / "peak.json").read_text())["mebibytes"]
+    return found
+
+
+def differences(ours: Sequence[Path], theirs: Sequence[Path], resamples: int = 1000) -> dict[str, Figure]:
+    """How much more one config has of each figure than another, case by case (see `paired_difference`).
+
+    Args:
+        ours, theirs: run folders, one a seed, the seeds in the same order.
+        resamples: of the intervals.
+
+    Returns:
+        Figures by their names in `FIGURES`: those that are means over items both were judged on.
+    """
+    held = [[Cases.load(folder / CASES) for folder in folders] for folders in (ours, theirs)]
+    found = {}
+    for name, path in FIGURES.items():
+        if all(path in cases for side in held for cases in side):
+            mine, other = ([cases[path] for cases in side] for side in held)
+            difference = paired_difference(mine, other, resamples)
+            if difference is not None:
+                found[name] = difference
     return found
 
 

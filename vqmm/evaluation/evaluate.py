@@ -20,6 +20,7 @@ from vqmm.evaluation.alignment import (
     retrieval_section,
     transfer_section,
 )
+from vqmm.evaluation.cases import Cases
 from vqmm.evaluation.codebook import codebook_section
 from vqmm.evaluation.cost import cost_section
 from vqmm.evaluation.extractors import fit_extractors
@@ -68,8 +69,9 @@ def judge(
     config: Config,
     split: str,
     log: Sequence[Mapping[str, Any]] = (),
+    cases: Cases | None = None,
 ) -> dict[str, Any]:
-    """`evaluate` for a split that has been gathered already."""
+    """`evaluate` for a split that has been gathered already; `cases` gets what single items gave."""
     layout, resamples, seed = config.model.layout, config.evaluate.bootstrap, config.seed
     sides = material.sides
     figures: dict[str, Any] = {
@@ -86,7 +88,7 @@ def judge(
     }
     codes = isinstance(model, VQVAE)
     if material.paired:
-        figures |= _alignment(model, material, dataset, config)
+        figures |= _alignment(model, material, dataset, config, cases)
     if codes:
         ranges = dict(model.quantizer.ranges)
         figures["codebook"] = codebook_section(material, ranges, layout, resamples, seed)
@@ -95,7 +97,7 @@ def judge(
     count = config.evaluate.generated
     extractors = fit_extractors(model, material, seed) if count else {}
     here = judging_config(dataset, config)
-    figures["reconstruction"] = reconstruction_section(model, material, here, extractors)
+    figures["reconstruction"] = reconstruction_section(model, material, here, extractors, cases)
     if extractors:
         figures["generation"] = generation_section(model, material, extractors, count, resamples, seed)
     if codes:
@@ -122,7 +124,9 @@ def _private_bits(model: VQVAE, material: Material, levels: int) -> dict[str, fl
     return bits
 
 
-def _alignment(model: Any, material: Material, dataset: Dataset, config: Config) -> dict[str, Any]:
+def _alignment(
+    model: Any, material: Material, dataset: Dataset, config: Config, cases: Cases | None
+) -> dict[str, Any]:
     """The sections that ask one modality for the other."""
     layout, resamples, seed = config.model.layout, config.evaluate.bootstrap, config.seed
     pair = material.sides["audio"].encoded, material.sides["image"].encoded
@@ -133,15 +137,15 @@ def _alignment(model: Any, material: Material, dataset: Dataset, config: Config)
         "scorers": SCORERS[layout],
     }
     if not isinstance(model, VQVAE):
-        return {**figures, "retrieval": continuous_section(material, wanted, resamples, seed)}
+        return {**figures, "retrieval": continuous_section(material, wanted, resamples, seed, cases)}
     start, _ = model.quantizer.ranges["shared"]
     table = np.asarray(model.quantizer.table("shared"))
     fine = model.fine_tables()
 
-    def retrieval(wanted: Relevance) -> dict[str, Any]:
-        return retrieval_section(material, table, start, layout, wanted, resamples, seed, fine)
+    def retrieval(wanted: Relevance, cases: Cases | None = None) -> dict[str, Any]:
+        return retrieval_section(material, table, start, layout, wanted, resamples, seed, fine, cases)
 
-    figures["retrieval"] = retrieval(wanted)
+    figures["retrieval"] = retrieval(wanted, cases)
     if wanted.kind == "label" and _items_say_more(material):
         figures["retrieval_same_item"] = retrieval(by_item(*pair))
     transfer = transfer_section(material, len(table), start, layout, resamples, seed)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
 from vqmm.audio import log_mel_to_audio
 from vqmm.config import Config
+from vqmm.evaluation.cases import Cases
 from vqmm.evaluation.extractors import Extractor, as_seen, scaled
 from vqmm.evaluation.material import Material, Side, sampled_rows
 from vqmm.losses import perceptual_distance
@@ -33,7 +34,11 @@ SCALES = (0.005, 0.01, 0.02, 0.03, 0.05, 0.08, 0.12, 0.2)  # of the logistic dis
 
 
 def reconstruction_section(
-    model: Any, material: Material, config: Config, extractors: Mapping[str, Extractor] | None = None
+    model: Any,
+    material: Material,
+    config: Config,
+    extractors: Mapping[str, Extractor] | None = None,
+    cases: Cases | None = None,
 ) -> dict[str, Any]:
     """`reconstruction` of `evaluation.json`, from all codes (or latents) of an item.
 
@@ -44,9 +49,10 @@ def reconstruction_section(
     `shared_only` beneath says what the shared codes alone rebuild, where the model
     has private ones. Spectrograms become sound by Griffin-Lim; the multi-scale mel
     distance has beside it `vocoder_floor`, the distance at which Griffin-Lim leaves
-    the original's own spectrogram.
+    the original's own spectrogram. `cases` gets the value of every item.
     """
     resamples, seed = config.evaluate.bootstrap, config.seed
+    kept = Cases() if cases is None else cases
 
     def summed_up(columns: dict[str, np.ndarray]) -> dict[str, Any]:
         return {
@@ -57,17 +63,24 @@ def reconstruction_section(
     section: dict[str, Any] = {}
     for modality, side in material.sides.items():
         measure = _image_measures if modality == "image" else _audio_measures
-        found = summed_up(_over_batches(model, side, config, measure, private=True))
-        if model.encoders[modality].private:
-            alone = _over_batches(model, side, config, measure, private=False)
-            found["shared_only"] = summed_up(alone)
+        columns = _over_batches(model, side, config, measure, private=True)
+        more: dict[str, Any] = {}
         if modality == "image":
-            found |= _cross_entropy(model, side, config)
+            bits = _over_batches(model, side, config, _cross_entropies, private=True)
+            best = min(bits, key=lambda scale: bits[scale].mean())
+            columns["cross_entropy"], more["cross_entropy_scale"] = bits[best], float(best)
         else:
-            found |= summed_up(_waveform_measures(model, side, config))
-        section[modality] = found
-    for modality, extractor in (extractors or {}).items():
-        section[modality] |= _in_features(model, material.sides[modality], config, extractor)
+            more |= summed_up(_waveform_measures(model, side, config))
+        if extractors and modality in extractors:
+            judged = _in_features(model, side, config, extractors[modality])
+            columns["perceptual"] = judged.apart
+            more["frechet"] = frechet_distance(judged.real, judged.rebuilt, seed=seed).to_json()
+            more["kernel"] = kernel_distance(judged.real, judged.rebuilt, seed=seed).to_json()
+        if model.encoders[modality].private:
+            more["shared_only"] = summed_up(_over_batches(model, side, config, measure, private=False))
+        for name, values in columns.items():
+            kept.note(f"reconstruction.{modality}.{name}", side.encoded.ids, values)
+        section[modality] = {**summed_up(columns), **more}
     return section
 
 
@@ -133,33 +146,35 @@ def _waveform_measures(model: Any, side: Side, config: Config) -> dict[str, np.n
     return {**found, "si_sdr": ratio[heard]} if heard.any() else found
 
 
-def _cross_entropy(model: Any, side: Side, config: Config) -> dict[str, Any]:
-    def measure(model: Any, original: np.ndarray, rebuilt: np.ndarray) -> dict[str, np.ndarray]:
-        return {str(scale): logistic_cross_entropy(original, rebuilt, scale) for scale in SCALES}
-
-    bits = _over_batches(model, side, config, measure, private=True)
-    best = min(bits, key=lambda scale: bits[scale].mean())
-    figure = bootstrap_figure(bits[best], "mean", config.evaluate.bootstrap, config.seed)
-    return {"cross_entropy": figure.to_json(), "cross_entropy_scale": float(best)}
+def _cross_entropies(model: Any, original: np.ndarray, rebuilt: np.ndarray) -> dict[str, np.ndarray]:
+    """Bits a sample at every scale, by the scale."""
+    return {str(scale): logistic_cross_entropy(original, rebuilt, scale) for scale in SCALES}
 
 
-def _in_features(model: Any, side: Side, config: Config, extractor: Extractor) -> dict[str, Any]:
+class _InFeatures(NamedTuple):
+    """Items and what is rebuilt of them as an extractor sees them.
+
+    Attributes:
+        apart: f[n], perceptual distance item by item.
+        real, rebuilt: f32[n, 64], features.
+    """
+
+    apart: np.ndarray
+    real: np.ndarray
+    rebuilt: np.ndarray
+
+
+def _in_features(model: Any, side: Side, config: Config, extractor: Extractor) -> _InFeatures:
     real = as_seen(model, side)
     fake = np.concatenate(
         [rebuild(model, side, block) for block in _blocks(len(side.inputs), config.evaluate.batch_size)]
     )
     fake = scaled(fake) if side.encoded.modality == "audio" else fake
-    sets = extractor.features(real), extractor.features(fake)
     apart = [
         np.asarray(perceptual_distance(extractor.maps(real[block]), extractor.maps(fake[block])))
         for block in _blocks(len(real), config.evaluate.batch_size)
     ]
-    resamples, seed = config.evaluate.bootstrap, config.seed
-    return {
-        "perceptual": bootstrap_figure(np.concatenate(apart), "mean", resamples, seed).to_json(),
-        "frechet": frechet_distance(*sets, seed=seed).to_json(),
-        "kernel": kernel_distance(*sets, seed=seed).to_json(),
-    }
+    return _InFeatures(np.concatenate(apart), extractor.features(real), extractor.features(fake))
 
 
 def waveforms(log_mels: np.ndarray, config: Config) -> np.ndarray:

@@ -34,7 +34,7 @@ from vqmm.metrics.pairs import (
 )
 from vqmm.metrics.precision_recall import PrecisionRecall, precision_recall
 from vqmm.metrics.ranking import QueryFigures, expected_at_random, rank_queries
-from vqmm.metrics.retrieval import RetrievalFigures, judge_retrieval
+from vqmm.metrics.retrieval import Ranked, RetrievalFigures, judge_ranked, judge_retrieval, rank_gallery
 from vqmm.metrics.scorers import (
     Fine,
     Scorer,
@@ -57,6 +57,7 @@ __all__ = [
     "Labelled",
     "KMeansCodes",
     "QueryFigures",
+    "Ranked",
     "RetrievalFigures",
     "Scorer",
     "SharingFigures",
@@ -74,6 +75,7 @@ __all__ = [
     "fit_kmeans_codes",
     "histogram_figures",
     "item_histograms",
+    "judge_ranked",
     "judge_retrieval",
     "label_entropy",
     "log_mel_l1",
@@ -93,6 +95,7 @@ __all__ = [
     "pair_information",
     "pooled",
     "psnr",
+    "rank_gallery",
     "rank_queries",
     "sharing_figures",
     "ssim",

@@ -13,6 +13,22 @@ from vqmm.metrics.scorers import Scorer
 BLOCK = 256  # queries scored at once
 
 
+class Ranked(NamedTuple):
+    """The rankings of a gallery for the queries of which it holds something.
+
+    Attributes:
+        rows: i64[n], which queries.
+        figures: per query.
+        relevant: i64[n], how many items are relevant.
+        size: of the gallery.
+    """
+
+    rows: np.ndarray
+    figures: QueryFigures
+    relevant: np.ndarray
+    size: int
+
+
 class RetrievalFigures(NamedTuple):
     """What `judge_retrieval` finds; each figure knows its chance and interval.
 
@@ -58,7 +74,12 @@ def judge_retrieval(
     Raises:
         ValueError: when no query has anything relevant in the gallery.
     """
-    ranked, counts = [], []
+    return judge_ranked(rank_gallery(scorer, query_groups, gallery_groups), resamples, seed)
+
+
+def rank_gallery(scorer: Scorer, query_groups: np.ndarray, gallery_groups: np.ndarray) -> Ranked:
+    """The first half of `judge_retrieval`: figures query by query. Arguments and errors as there."""
+    ranked, counts, rows = [], [], []
     for start in range(0, len(query_groups), BLOCK):
         block = slice(start, start + BLOCK)
         relevant = query_groups[block, None] == gallery_groups[None, :]
@@ -66,14 +87,20 @@ def judge_retrieval(
         if kept.any():
             ranked.append(rank_queries(scorer(block)[kept], relevant[kept]))
             counts.append(relevant[kept].sum(axis=1))
+            rows.append(start + np.flatnonzero(kept))
     if not ranked:
         raise ValueError("no query has a relevant item in the gallery")
     figures = QueryFigures(*(np.concatenate(column) for column in zip(*ranked, strict=True)))
-    random = expected_at_random(len(gallery_groups), np.concatenate(counts))
+    return Ranked(np.concatenate(rows), figures, np.concatenate(counts), len(gallery_groups))
+
+
+def judge_ranked(ranked: Ranked, resamples: int = 1000, seed: int = 0) -> RetrievalFigures:
+    """The second half of `judge_retrieval`: means and medians over queries, with chance and intervals."""
+    random = expected_at_random(ranked.size, ranked.relevant)
 
     def figure(name: str) -> Figure:
         statistic = "median" if name == "median_rank" else "mean"
         chance = float(getattr(np, statistic)(getattr(random, name)))
-        return bootstrap_figure(getattr(figures, name), statistic, resamples, seed, chance)
+        return bootstrap_figure(getattr(ranked.figures, name), statistic, resamples, seed, chance)
 
     return RetrievalFigures(*(figure(name) for name in RetrievalFigures._fields))

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vqmm.evaluation.comparison import Spread
+from vqmm.metrics import Figure
 from vqmm.report.gallery import Gallery
 from vqmm.report.media import picture_uri, sound_uri
 from vqmm.report.spectrogram_plot import spectrogram_uri
@@ -20,20 +21,29 @@ QUALITY = {
 COSTS = ("shared bits an item", "training seconds", "peak memory, MiB")
 
 
-def render_comparison(rows: Sequence[Mapping[str, Any]], seeds: int, quality: float) -> str:
+def render_comparison(
+    rows: Sequence[Mapping[str, Any]], seeds: int, quality: float, against: str = ""
+) -> str:
     """HTML page, whole in itself.
 
     Args:
-        rows: dicts with `what`, `config` and `figures`, a `Spread` by name; `gallery` and
-            `sample_rate` where there is something to look at.
+        rows: dicts with `what`, `config` and `figures`, a `Spread` by name; `differences` from the
+            config `against`, a `Figure` by name; `gallery` and `sample_rate` where there is something
+            to look at.
         seeds: number of seeds behind each mean.
         quality: mean average precision that `seconds to quality` tells of.
+        against: name of the config that differences are told from.
     """
     names = list(dict.fromkeys(name for row in rows for name in row["figures"]))
+    others = [row for row in rows if row.get("differences")]
+    compared = list(dict.fromkeys(name for row in others for name in row["differences"]))
     return template("comparison.html", figure=_figure).render(
         title="One config" if len(rows) == 1 else f"{len(rows)} configs compared",
         rows=rows,
         names=names,
+        others=[row["what"] for row in others],
+        differences={name: [_cell(row["differences"].get(name)) for row in others] for name in compared},
+        against=against,
         seeds=seeds,
         quality=quality,
         bars=_bars(rows),
@@ -126,3 +136,15 @@ def _figure(spread: Spread | None, seeds: int) -> str:
         return "not reached"
     text = f"{spread.mean:.4g}"
     return text if seeds == 1 else f"{text} ({spread.low:.4g}–{spread.high:.4g})"
+
+
+def _cell(figure: Figure | None) -> dict[str, str]:
+    """What a cell says and how it looks: `sure` where the interval leaves out zero."""
+    if figure is None or figure.ci95 is None:
+        return {"text": "–", "under": "", "kind": ""}
+    low, high = figure.ci95
+    return {
+        "text": f"{figure.value:+.4f}",
+        "under": f"{low:+.4f} to {high:+.4f}",
+        "kind": "sure" if low > 0 or high < 0 else "",
+    }

@@ -9,6 +9,7 @@ from typing import Any
 from vqmm.atomic import write_atomic
 from vqmm.data.records import Dataset
 from vqmm.evaluation import gather_material, judge
+from vqmm.evaluation.cases import CASES, Cases
 from vqmm.report.gallery import gather_gallery, save_gallery
 from vqmm.report.page import render_report
 from vqmm.training.metrics_log import read_metrics
@@ -22,8 +23,8 @@ def write_evaluation(run: Run, dataset: Dataset, split: str, out: Path) -> dict[
         run: an open run.
         dataset: prepared data, not necessarily what the run was trained on.
         split: of `dataset`.
-        out: folder, made if need be; gets `evaluation.json`, `report/index.html` and
-            `report/gallery.npz`.
+        out: folder, made if need be; gets `evaluation.json`, `report/index.html`,
+            `report/gallery.npz` and `report/cases.npz`.
 
     Returns:
         What stands in `evaluation.json`.
@@ -34,10 +35,12 @@ def write_evaluation(run: Run, dataset: Dataset, split: str, out: Path) -> dict[
     """
     log = read_metrics(RunFolder(run.folder).metrics)
     material = gather_material(run.model, dataset, run.config, split)
-    figures = judge(run.model, material, dataset, run.config, split, log)
+    cases = Cases()
+    figures = judge(run.model, material, dataset, run.config, split, log, cases)
     page = render_report(run.model, material, figures, run.config, log)
     (out / "report").mkdir(parents=True, exist_ok=True)
     save_gallery(gather_gallery(run.model, material, run.config), out / "report" / "gallery.npz")
+    cases.save(out / CASES)
     write_atomic(out / "evaluation.json", json.dumps(figures, indent=1, allow_nan=False) + "\n")
     write_atomic(out / "report" / "index.html", page)
     return figures

@@ -15,14 +15,14 @@ import tensorflow as tf
 from vqmm.config import Config, Train
 from vqmm.data.batches import Part, TrainingBatches, paired_evaluation_batches
 from vqmm.data.records import Dataset
-from vqmm.models import VQGAN, VQVAE, Adversary, build_model, without_idle_codes
+from vqmm.models import VQGAN, VQVAE, build_model
 from vqmm.training.best import BestSoFar
 from vqmm.training.checkpoints import Checkpoints, step_of
 from vqmm.training.cluster import Cluster, lost_workers_told, task_of
 from vqmm.training.codebook_start import start_codebook
-from vqmm.training.fine_fit import with_fine_codes
+from vqmm.training.finishing import finished
 from vqmm.training.finite import check_terms, check_variables
-from vqmm.training.metrics_log import MetricsLog, read_metrics
+from vqmm.training.metrics_log import MetricsLog, Window, read_metrics
 from vqmm.training.model_file import model_from_checkpoint, save_model
 from vqmm.training.optimizer import compile_model
 from vqmm.training.precision import precision
@@ -177,27 +177,7 @@ class Training:
     def finished_model(self) -> Any:
         """The run's model, from the checkpoint that `train.model` names."""
         model = model_from_checkpoint(self.config, self.folder.weights(self.config), self.build)
-        if isinstance(model, Adversary):
-            model.take_averages()
-        if self.coded and self.config.loss.agreement:
-            model = without_idle_codes(model)
-            start, stop = model.quantizer.range_of("shared")
-            self.progress.say(
-                f"{stop - start} of {self.config.model.quantizer.shared} shared codes are in use"
-            )
-        return self._with_fine_codes(model) if self.coded else model
-
-    def _with_fine_codes(self, model: Any) -> Any:
-        wanted, layout = self.config.model.quantizer.fine, self.config.model.layout
-        if not wanted:
-            return model
-        each = model.quantizer.part("shared").codes_per_token
-        if layout != "slots" or each > 1:
-            self.progress.say(
-                f"no fine codes: they are for slots of one code each; layout={layout}, {each} codes a token"
-            )
-            return model
-        return with_fine_codes(model, self.source.starting_at(self.step), wanted, self.config.seed)
+        return finished(model, self.config, lambda: self.source.starting_at(self.step), self.progress.say)
 
     def _introduce(self) -> None:
         if self.step:
@@ -225,7 +205,7 @@ class Training:
         runner = StepRunner(self.model, self.strategy, self.batches(), train.jit_compile)
         validation = self.validation()
         board = self._board()
-        window = _Window()
+        window = Window()
         rate = 0.0  # steps per second
         with stop_on_signals() as stop, self.progress.running(self.step):
             while True:
@@ -327,22 +307,3 @@ def _number(fact: Any) -> int:
     """The same for the same fact in every process, and exact in double precision."""
     told = fact.model_dump_json() if isinstance(fact, Config) else str(fact)
     return int.from_bytes(hashlib.sha256(told.encode()).digest()[:6], "big")
-
-
-class _Window:
-    """Figures of the steps since the last line of the log."""
-
-    def __init__(self) -> None:
-        self._rows: list[np.ndarray] = []
-        self._seconds = 0.0
-
-    def add(self, values: np.ndarray, seconds: float) -> None:
-        self._rows.append(values)
-        self._seconds += seconds
-
-    def take(self, names: list[str]) -> dict[str, float]:
-        rows = np.concatenate(self._rows).astype("float64")
-        figures = dict(zip(names, rows.mean(axis=0).tolist(), strict=True))
-        figures["steps_per_second"] = round(len(rows) / self._seconds, 3)
-        self.__init__()  # type: ignore[misc]
-        return figures

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from vqmm.atomic import write_atomic
 
 
@@ -33,6 +35,27 @@ class MetricsLog:
         """Drops the lines after `step`, and a last line that was cut off."""
         kept = [line for line in read_metrics(self.path) if line["step"] <= step]
         write_atomic(self.path, "".join(json.dumps(line) + "\n" for line in kept))
+
+
+class Window:
+    """Figures of the steps since the last line of the log."""
+
+    def __init__(self) -> None:
+        self._rows: list[np.ndarray] = []
+        self._seconds = 0.0
+
+    def add(self, values: np.ndarray, seconds: float) -> None:
+        """Takes in steps, f32[steps, figures], and how long they took together."""
+        self._rows.append(values)
+        self._seconds += seconds
+
+    def take(self, names: list[str]) -> dict[str, float]:
+        """Their means by name and `steps_per_second`; begins anew."""
+        rows = np.concatenate(self._rows).astype("float64")
+        figures = dict(zip(names, rows.mean(axis=0).tolist(), strict=True))
+        figures["steps_per_second"] = round(len(rows) / self._seconds, 3)
+        self._rows, self._seconds = [], 0.0
+        return figures
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:

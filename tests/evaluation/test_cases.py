@@ -1,0 +1,42 @@
+import numpy as np
+import pytest
+from scipy import stats
+
+from vqmm.evaluation.cases import Cases, Values, paired_difference
+
+
+def test_cases_read_back_and_no_file_means_none(tmp_path):
+    cases = Cases()
+    cases.note("retrieval.audio_to_image.exact.map", np.array(["a", "ü/b"], object), np.array([0.25, 1.0]))
+    cases.note("reconstruction.image.mse", ["x"], np.array([3e-3]))
+    cases.save(tmp_path / "cases.npz")
+    again = Cases.load(tmp_path / "cases.npz")
+    assert set(again) == set(cases)
+    for name, held in cases.items():
+        assert again[name].ids.tolist() == held.ids.tolist()
+        np.testing.assert_array_equal(again[name].values, held.values)
+    assert Cases.load(tmp_path / "none.npz") == {}
+
+
+def of(ids, values):
+    return Values(np.array(ids, "str"), np.array(values, "float32"))
+
+
+def test_items_are_paired_by_id_and_averaged_over_seeds():
+    ours = [of(["a", "b", "c"], [1.0, 0.5, 0.0]), of(["c", "d"], [0.5, 0.25])]
+    theirs = [of(["c", "a", "x"], [0.5, 0.75, 9.0]), of(["d", "c"], [0.0, 0.0])]
+    found = paired_difference(ours, theirs)
+    # a: 0.25; c: -0.5 and 0.5; d: 0.25
+    assert found.value == pytest.approx((0.25 + 0.0 + 0.25) / 3) and found.n == 3
+    assert paired_difference([of(["a"], [1.0])], [of(["b"], [1.0])]) is None
+
+
+def test_the_interval_is_that_of_a_paired_test_and_far_narrower_than_that_of_the_means():
+    rng = np.random.default_rng(0)
+    hard, names = rng.uniform(0, 1, 400), [f"q{n}" for n in range(400)]
+    one, other = hard + 0.02 + rng.normal(0, 0.02, 400), hard + rng.normal(0, 0.02, 400)
+    found = paired_difference([of(names, one)], [of(names, other)], resamples=4000)
+    exact = stats.ttest_rel(one, other).confidence_interval(0.95)
+    np.testing.assert_allclose(found.ci95, exact, atol=4e-4)
+    assert found.ci95[0] > 0
+    assert stats.ttest_ind(one, other).confidence_interval(0.95)[0] < 0
