@@ -44,12 +44,13 @@ def reference(audio: np.ndarray, layer: LogMel) -> np.ndarray:
     low=st.floats(0.0, 0.4),
     high=st.none() | st.floats(0.5, 1.0),
     samples=st.integers(1100, 5000),
+    fourier=st.sampled_from(["fft", "matmul"]),
     seed=st.integers(0, 100),
 )
-def test_agrees_with_librosa(sample_rate, n_fft, hop_length, mels, low, high, samples, seed):
+def test_agrees_with_librosa(sample_rate, n_fft, hop_length, mels, low, high, samples, fourier, seed):
     half = sample_rate / 2
     fmax = None if high is None else high * half
-    layer = LogMel(sample_rate, n_fft, hop_length, mels, low * half, fmax, floor=1e-30)
+    layer = LogMel(sample_rate, n_fft, hop_length, mels, low * half, fmax, floor=1e-30, fourier=fourier)
     audio = clip(2, samples, seed)
     got = 10.0 ** keras.ops.convert_to_numpy(layer(audio)).astype("float64")[..., 0]
     for i in range(2):
@@ -97,15 +98,16 @@ def test_stays_float32_under_mixed_precision():
 
 
 def test_config_round_trip():
-    layer = LogMel(16_000, 512, 160, 48, fmin=50.0, fmax=7_000.0, floor=1e-4, name="front")
+    layer = LogMel(16_000, 512, 160, 48, fmin=50.0, fmax=7_000.0, floor=1e-4, fourier="matmul", name="front")
     copy = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer))
     assert copy.get_config() == layer.get_config()
     audio = clip(1, 4_000)
     np.testing.assert_array_equal(copy(audio), layer(audio))
 
 
-def test_converts_to_tflite_builtins_and_agrees(tmp_path: Path):
-    layer = LogMel(8_000, 256, 128, 32)
+@pytest.mark.parametrize(("n_fft", "fourier"), [(256, "fft"), (200, "matmul")])
+def test_converts_to_tflite_builtins_and_agrees(tmp_path: Path, n_fft: int, fourier: str):
+    layer = LogMel(8_000, n_fft, 128, 32, fourier=fourier)
     inputs = keras.Input((2_048,))
     model = keras.Model(inputs, layer(inputs))
     archive = keras.export.ExportArchive()
@@ -129,7 +131,8 @@ def test_converts_to_tflite_builtins_and_agrees(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    "bad", [{"fmax": 5_000.0}, {"fmin": 4_000.0}, {"mels": 0}, {"n_fft": 1}, {"floor": 0.0}]
+    "bad",
+    [{"fmax": 5_000.0}, {"fmin": 4_000.0}, {"mels": 0}, {"n_fft": 1}, {"floor": 0.0}, {"fourier": "dct"}],
 )
 def test_impossible_settings_are_named(bad):
     with pytest.raises(ValueError, match=next(iter(bad))):

@@ -8,10 +8,9 @@ import numpy as np
 import onnx
 import pytest
 
-from vqmm.audio import LogMel
 from vqmm.encoding import codebook_fingerprint
 from vqmm.errors import UserError
-from vqmm.export.onnx import products_for_transforms, write_onnx
+from vqmm.export.onnx import write_onnx
 from vqmm.export.parity import compare, reference
 from vqmm.export.runners import onnx_runners
 
@@ -77,18 +76,6 @@ def test_they_run_where_nothing_else_is_loaded(codec, folder, tmp_path):
     assert json.loads(said.stdout) == []
     expected = codec.model.encode(image=codec.items["image"][:3]).shared
     np.testing.assert_array_equal(np.load(tmp_path / "out.npy"), expected)
-
-
-def test_products_of_matrices_are_the_transform_and_go_when_the_block_ends():
-    layer = LogMel(2000, n_fft=60, hop_length=30, mels=8)
-    clip = np.random.default_rng(0).uniform(-1, 1, (2, 600)).astype(np.float32)
-    frames = clip.reshape(2, 10, 60)
-    with products_for_transforms(layer):
-        real, imaginary = layer.transform(frames)
-        inside = layer(clip)
-    np.testing.assert_allclose(np.array(real) + 1j * np.array(imaginary), np.fft.rfft(frames), atol=1e-4)
-    np.testing.assert_allclose(inside, layer(clip), atol=1e-4)
-    assert "transform" not in vars(layer)
 
 
 def test_what_cannot_be_is_told(codec, tmp_path, monkeypatch):

@@ -19,8 +19,8 @@ class LogMel(keras.layers.Layer):
     center=True, pad_mode="constant")`` less its last frame. Nothing is scaled
     by the batch, so a clip's features do not depend on its neighbours. It is
     computed in float32 under every dtype policy, since power spectra overflow
-    and underflow half precision. Converts to TFLite with built-in ops alone
-    where `n_fft` is a power of two (TFLite's RFFT knows no other).
+    and underflow half precision. Converts to TFLite with built-in ops alone,
+    where `n_fft` is no power of two with `fourier="matmul"`.
 
     Args:
         sample_rate: Hz.
@@ -30,6 +30,8 @@ class LogMel(keras.layers.Layer):
         fmin: lowest frequency, Hz.
         fmax: highest frequency, Hz; None for half the sample rate.
         floor: power below which everything looks like silence.
+        fourier: `"fft"`, or `"matmul"`: two products with matrices of cosines and sines, for formats
+            that have no transform or none of this length.
 
     Input: f32[B, samples], -1..1. Output: f32[B, samples // hop_length, mels, 1].
 
@@ -46,6 +48,7 @@ class LogMel(keras.layers.Layer):
         fmin: float = 0.0,
         fmax: float | None = None,
         floor: float = 1e-5,
+        fourier: str = "fft",
         **kwargs: Any,
     ):
         kwargs.setdefault("dtype", "float32")
@@ -60,6 +63,8 @@ class LogMel(keras.layers.Layer):
             raise ValueError(f"fmin={fmin}, fmax={fmax}: need 0 <= fmin < fmax <= {sample_rate / 2} Hz")
         if floor <= 0:
             raise ValueError(f"floor={floor}: need a positive power, its logarithm is taken")
+        if fourier not in ("fft", "matmul"):
+            raise ValueError(f"fourier={fourier!r}; legal: fft, matmul")
         self.sample_rate = sample_rate
         self.n_fft = n_fft
         self.hop_length = hop_length
@@ -67,6 +72,7 @@ class LogMel(keras.layers.Layer):
         self.fmin = fmin
         self.fmax = fmax
         self.floor = floor
+        self.fourier = fourier
         self.window = scipy.signal.get_window("hann", n_fft, fftbins=True).astype("float32")
         self.bands = _mel_bands(sample_rate, n_fft, mels, fmin, top)
 
@@ -79,22 +85,24 @@ class LogMel(keras.layers.Layer):
         padded = ops.pad(ops.cast(audio, "float32"), [[0, 0], [half, self.n_fft]])
         starts = np.arange(frames, dtype="int32")[:, None] * self.hop_length
         framed = ops.take(padded, starts + np.arange(self.n_fft, dtype="int32"), axis=1)
-        real, imaginary = self.transform(framed * self.window)
+        real, imaginary = self._transform(framed * self.window)
         power = ops.square(real) + ops.square(imaginary)
         mel_power = ops.matmul(power, self.bands)
         log_mel = ops.log(ops.maximum(mel_power, self.floor)) / float(np.log(10.0))
         return ops.expand_dims(log_mel, -1)
 
-    def transform(self, framed: Any) -> tuple[Any, Any]:
-        """Real and imaginary parts f32[..., n_fft // 2 + 1] of frames f32[..., n_fft].
-
-        An export to a format without Fourier transforms puts another in its place.
-        """
-        return ops.rfft(framed)
+    def _transform(self, framed: Any) -> tuple[Any, Any]:
+        """Real and imaginary parts f32[..., n_fft // 2 + 1] of frames f32[..., n_fft]."""
+        if self.fourier == "fft":
+            return ops.rfft(framed)
+        turns = np.outer(np.arange(self.n_fft), np.arange(self.n_fft // 2 + 1)) % self.n_fft
+        angles = turns * (2 * np.pi / self.n_fft)
+        cosines, sines = np.cos(angles).astype("float32"), np.sin(angles).astype("float32")
+        return ops.matmul(framed, cosines), ops.matmul(framed, -sines)
 
     def get_config(self) -> dict[str, Any]:
         config: dict[str, Any] = super().get_config()
-        for key in ("sample_rate", "n_fft", "hop_length", "mels", "fmin", "fmax", "floor"):
+        for key in ("sample_rate", "n_fft", "hop_length", "mels", "fmin", "fmax", "floor", "fourier"):
             config[key] = getattr(self, key)
         return config
 

@@ -15,6 +15,7 @@ from vqmm.atomic import write_atomic
 from vqmm.config import Config
 from vqmm.errors import UserError
 from vqmm.export.metadata import describe
+from vqmm.export.products import with_products
 from vqmm.export.quantize import PRECISIONS, quantize
 from vqmm.export.quiet import quiet
 from vqmm.export.saved_model import write_signatures
@@ -35,7 +36,8 @@ def write_litert(
     """Writes one .tflite file for each precision, and what to know of them.
 
     Each file has the signatures `encode_audio`, `encode_image`, `decode_audio` and
-    `decode_image` of `tensor_signatures`, for one item at a time.
+    `decode_image` of `tensor_signatures`, for one item at a time. LiteRT has Fourier transforms of
+    powers of two alone; others are two products of matrices.
 
     Args:
         model: with codes.
@@ -66,6 +68,9 @@ def write_litert(
     if "int8" in precisions and not samples:
         raise UserError("int8 needs samples to find the range of each layer; give prepared data")
     folder.mkdir(parents=True, exist_ok=True)
+    n_fft = model.features["audio"].n_fft
+    if n_fft & (n_fft - 1):
+        model = with_products(model)
     signatures = tensor_signatures(model, batch=1, verbs=("encode", "decode"))
     tell("LiteRT: converting")
     blob = convert(model, signatures)
@@ -95,9 +100,7 @@ def convert(model: VQVAE, signatures: Mapping[str, Any]) -> bytes:
             with quiet():
                 return bytes(converter.convert())
         except ConverterError as error:
-            raise UserError(
-                f"LiteRT cannot hold this model (as where n_fft is no power of two): {str(error)[:300]}"
-            ) from None
+            raise UserError(f"LiteRT cannot hold this model: {str(error)[:300]}") from None
 
 
 def calibration_requests(model: VQVAE, samples: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:

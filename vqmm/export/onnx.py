@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from keras import ops
-
 from vqmm.atomic import write_atomic
-from vqmm.audio import LogMel
 from vqmm.config import Config
 from vqmm.errors import UserError
 from vqmm.export.metadata import describe
+from vqmm.export.products import with_products
 from vqmm.export.quiet import quiet
 from vqmm.export.signatures import tensor_signatures
 from vqmm.models import VQVAE
@@ -57,8 +52,7 @@ def write_onnx(model: VQVAE, config: Config, folder: str | Path) -> Path:
     except ImportError:
         raise UserError("ONNX files need tf2onnx, which is not installed: pip install 'vqmm[onnx]'") from None
     folder.mkdir(parents=True, exist_ok=True)
-    with products_for_transforms(model.features["audio"]):
-        signatures = tensor_signatures(model)
+    signatures = tensor_signatures(with_products(model))
     for name, made in signatures.items():
         with quiet():
             graph, _ = tf2onnx.convert.from_function(made.function, list(made.inputs.values()), opset=OPSET)
@@ -69,23 +63,6 @@ def write_onnx(model: VQVAE, config: Config, folder: str | Path) -> Path:
     facts = {**describe(model, config, signatures), "files": {name: f"{name}.onnx" for name in signatures}}
     write_atomic(folder / METADATA, json.dumps(facts, indent=2) + "\n")
     return folder
-
-
-@contextlib.contextmanager
-def products_for_transforms(layer: LogMel) -> Iterator[None]:
-    """What is traced in this block has products of matrices in place of the layer's Fourier transform."""
-    turns = np.outer(np.arange(layer.n_fft), np.arange(layer.n_fft // 2 + 1)) % layer.n_fft
-    angles = turns * (2 * np.pi / layer.n_fft)
-    real, imaginary = np.cos(angles).astype(np.float32), -np.sin(angles).astype(np.float32)
-
-    def transform(framed: Any) -> tuple[Any, Any]:
-        return ops.matmul(framed, real), ops.matmul(framed, imaginary)
-
-    layer.transform = transform  # type: ignore[method-assign]
-    try:
-        yield
-    finally:
-        del layer.transform
 
 
 def _known(node: Any) -> bool:

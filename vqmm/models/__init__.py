@@ -8,6 +8,7 @@ from vqmm.models.build_vocoder import build_vocoder
 from vqmm.models.codes import Codes
 from vqmm.models.decoding import Sampler, Settings
 from vqmm.models.prior import Prior
+from vqmm.models.remade import remade
 from vqmm.models.token_layout import HIDDEN, TokenLayout, layout_of
 from vqmm.models.vae import VAE, Gaussian, Posterior
 from vqmm.models.vocoder import Vocoder
@@ -33,5 +34,6 @@ __all__ = [
     "build_model",
     "build_vocoder",
     "layout_of",
+    "remade",
     "without_idle_codes",
 ]

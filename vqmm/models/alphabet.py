@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import keras
-
+from vqmm.models.remade import remade
 from vqmm.models.vqvae import VQVAE
 from vqmm.quantizers import VectorQuantizer
 
@@ -28,12 +27,4 @@ def without_idle_codes(model: VQVAE) -> VQVAE:
     kept = quantizer.live("shared", IDLE_BELOW)
     if kept.all():
         return model
-    smaller = quantizer.only("shared", kept)
-    config = {**model.get_config(), "quantizer": keras.saving.serialize_keras_object(smaller)}
-    found = type(model).from_config(config)
-    for old, new in zip(model.weights, found.weights, strict=True):
-        if old.shape == new.shape:
-            new.assign(old)
-    for old, new in zip(smaller.weights, found.quantizer.weights, strict=True):
-        new.assign(old)
-    return found
+    return remade(model, quantizer=quantizer.only("shared", kept))

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
 from sklearn.cluster import MiniBatchKMeans
 from threadpoolctl import threadpool_limits
 
-from vqmm.models import VQVAE
+from vqmm.models import VQVAE, remade
 from vqmm.quantizers import FineCodes
 
 ITEMS_PER_CODE = 16  # of each modality
@@ -47,13 +46,7 @@ def with_fine_codes(model: VQVAE, batches: Iterable[Mapping[str, Any]], codes: i
         ]
     fine = FineCodes(slots, size, dim, name="fine")
     fine.tables.assign(np.stack(tables))
-    config = {**model.get_config(), "fine": keras.saving.serialize_keras_object(fine)}
-    found = type(model).from_config(config)
-    found.fine.tables.assign(fine.tables)
-    others = [variable for variable in found.weights if variable is not found.fine.tables]
-    for old, new in zip(model.weights, others, strict=True):
-        new.assign(old)
-    return found
+    return remade(model, fine=fine)
 
 
 def _residuals(model: VQVAE, batches: Iterable[Mapping[str, Any]], most: int) -> dict[str, np.ndarray]:
