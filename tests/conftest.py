@@ -31,9 +31,24 @@ tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
 COUNTS = {"train": 24, "validation": 8, "test": 8}
 
 
+# Files that take a minute or more, the longest first.
+LONGEST = (
+    "test_strategy",
+    "test_train",
+    "test_loop",
+    "test_step_runner",
+    "test_index_query",
+    "test_eight_bits",
+    "test_compare",
+    "test_prepare_bad_input",
+    "test_vqvae",
+)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files that train come first: begun last, one of them would keep a single process busy at the end."""
-    items.sort(key=lambda item: item.path.parent.name not in ("training", "pipelines", "export", "serving"))
+    """Long files come first: begun last, one of them would keep a single process busy at the end."""
+    places = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path.stem, len(places)))
 
 
 @pytest.fixture(scope="module", autouse=True)
