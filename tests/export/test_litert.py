@@ -176,3 +176,6 @@ def test_mistakes_are_told(codec, tmp_path):
         write_litert(codec.model, codec.config, tmp_path, ["int4"])
     with pytest.raises(UserError, match="int8 needs samples"):
         write_litert(codec.model, codec.config, tmp_path, ["int8"])
+    alone = {"image": codec.items["image"]}
+    with pytest.raises(UserError, match="int8 needs samples.* there are no recordings; give"):
+        write_litert(codec.model, codec.config, tmp_path, ["int8"], alone)

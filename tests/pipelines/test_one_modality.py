@@ -63,6 +63,15 @@ def test_one_modality_from_manifest_to_page(verb, tiny_config, tmp_path, kind, m
     assert f"{figures['reconstruction'][modality][figure]['value']:.3f}" in said.out
     assert set(figures["reconstruction"]) == {modality} and "retrieval" not in figures
 
+    if kind != "vae":
+        export = ("--run", run, "--data", data, "--out", tmp_path / "export")
+        said = verb("export", *export, "--formats", "saved_model", "--verify", "--json")
+        assert said.status == 0, said
+        parity = json.loads(said.out)["parity"]["saved_model"]
+        assert set(parity["signatures"]) == {"encode_audio", "decode_audio"} and parity["agreement"] == 1
+        said = verb("export", *export, "--formats", "litert_int8").refusal()
+        assert "there are no pictures" in said
+
     gallery = load_gallery(run / "report" / "gallery.npz")
     assert len(gallery.pictures) == (8 if modality == "image" else 0)
     assert len(gallery.sounds) == len(gallery.drawn_sounds) == (3 if modality == "audio" else 0)

@@ -13,6 +13,7 @@ from tensorflow.lite.python.convert import ConverterError
 
 from vqmm.atomic import write_atomic
 from vqmm.config import Config
+from vqmm.encoding import KINDS
 from vqmm.errors import UserError
 from vqmm.export.metadata import describe
 from vqmm.export.products import with_products
@@ -65,8 +66,13 @@ def write_litert(
             "LiteRT files are made of float32 models; this run has train.mixed_precision=true: "
             "export saved_model, or train without it"
         )
-    if "int8" in precisions and not samples:
-        raise UserError("int8 needs samples to find the range of each layer; give prepared data")
+    missing = set(model.input_shapes) - set(samples or {})
+    if "int8" in precisions and missing:
+        kinds = " and ".join(KINDS[modality] for modality in ("audio", "image") if modality in missing)
+        raise UserError(
+            f"int8 needs samples to find the range of each layer, and there are no {kinds}; "
+            "give prepared data that has some, or take fp32, fp16 and dynamic alone"
+        )
     folder.mkdir(parents=True, exist_ok=True)
     n_fft = model.features["audio"].n_fft
     if n_fft & (n_fft - 1):

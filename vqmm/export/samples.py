@@ -25,26 +25,25 @@ def sample_items(dataset: Dataset, config: Config, split: str, count: int) -> di
         count: items of each modality; all where there are no more.
 
     Returns:
-        By modality, recordings f32[n, samples] and pictures f32[n, H, W, C].
+        By modality, recordings f32[n, samples] and pictures f32[n, H, W, C]; without the modality
+        that the split lacks.
 
     Raises:
-        UserError: the split is not there, lacks recordings or pictures, or was prepared
-            otherwise than the config says.
+        UserError: the split is not there or empty, or was prepared otherwise than the config says.
     """
     dataset.check(config)
-    held = dataset.split(split)
-    for kind, records in (("recordings", held.recordings), ("pictures", held.pictures)):
-        if not len(records):
-            raise UserError(
-                f"split {split!r} of {dataset.folder} has no {kind}; an export needs some of both"
-            )
-    recordings, pictures = _draw(held.recordings, count), _draw(held.pictures, count)
-    hear = audio_reader(recordings, config.data.audio.samples, cached=True)
-    see = image_reader(pictures, config.data.image, cached=True)
-    return {
-        "audio": hear(tf.range(len(recordings), dtype=tf.int64), tf.zeros(len(recordings))).numpy(),
-        "image": see(tf.range(len(pictures), dtype=tf.int64)).numpy(),
-    }
+    recordings, pictures = (_draw(records, count) for records in dataset.split(split))
+    found = {}
+    if len(recordings):
+        hear = audio_reader(recordings, config.data.audio.samples, cached=True)
+        rows = tf.range(len(recordings), dtype=tf.int64)
+        found["audio"] = hear(rows, tf.zeros(len(recordings))).numpy()
+    if len(pictures):
+        see = image_reader(pictures, config.data.image, cached=True)
+        found["image"] = see(tf.range(len(pictures), dtype=tf.int64)).numpy()
+    if not found:
+        raise UserError(f"split {split!r} of {dataset.folder} is empty; choose data that has items in it")
+    return found
 
 
 def _draw(records: Records, count: int) -> Records:
