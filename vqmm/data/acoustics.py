@@ -6,6 +6,7 @@ serves them together.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import librosa
@@ -14,7 +15,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from vqmm.config import AudioAugment
-from vqmm.data.draws import between, uniform
+from vqmm.data.draws import Stream, between
 
 PARAMETERS, ROOM, NOISE = 10, 11, 12  # streams of an item's random numbers
 FILTER_SECONDS = 0.05
@@ -52,7 +53,17 @@ class _Draw(NamedTuple):
     mains: Any
 
 
-def colour(audio: Any, seeds: Any, spec: AudioAugment, sample_rate: int, length: int) -> Any:
+def colour_streams(spec: AudioAugment, sample_rate: int, samples: int, length: int) -> list[Stream]:
+    """The random numbers that `colour` needs."""
+    streams = [Stream(PARAMETERS, [len(_Draw._fields) + 2 * BUMPS])]
+    if spec.reverb:
+        streams.append(Stream(ROOM, [_room_samples(sample_rate, samples) - 1]))
+    if spec.noise:
+        streams.append(Stream(NOISE, [2, length // 2 + 1]))
+    return streams
+
+
+def colour(audio: Any, numbers: Mapping[int, Any], spec: AudioAugment, sample_rate: int, length: int) -> Any:
     """Filters clips and adds noise, as `spec` says.
 
     A clip keeps its energy through filters and room, so that the level is left to
@@ -60,7 +71,7 @@ def colour(audio: Any, seeds: Any, spec: AudioAugment, sample_rate: int, length:
 
     Args:
         audio: f32[B, samples].
-        seeds: i32[B, 2].
+        numbers: of `colour_streams`.
         spec: strengths.
         sample_rate: Hz.
         length: of the transform, samples or more.
@@ -71,7 +82,7 @@ def colour(audio: Any, seeds: Any, spec: AudioAugment, sample_rate: int, length:
     samples = audio.shape[1]
     axis = _Axis.of(length, sample_rate)
     fields = len(_Draw._fields)
-    unit = uniform(seeds, [fields + 2 * BUMPS], PARAMETERS)
+    unit = numbers[PARAMETERS]
     draw = _Draw(*tf.unstack(unit[:, :fields], axis=1))
     ripple, noise_ripple = tf.split(between(unit[:, fields:], -1, 1), 2, axis=1)
 
@@ -82,14 +93,14 @@ def colour(audio: Any, seeds: Any, spec: AudioAugment, sample_rate: int, length:
     dry = tf.signal.rfft(audio, [length])
     wet = dry * tf.cast(_amplitude(response, axis), tf.complex64)
     if spec.reverb:
-        wet *= tf.signal.rfft(_room(seeds, draw, spec, sample_rate, samples), [length])
+        wet *= tf.signal.rfft(_room(numbers[ROOM], draw, spec, sample_rate), [length])
     scale = tf.sqrt(_energy(dry, length) / (_energy(wet, length) + 1e-12))
     wet *= tf.cast(tf.minimum(scale, MOST_LOUDER), tf.complex64)
     if spec.noise:
         octaves = between(draw.noise_slope, *NOISE_DB_PER_OCTAVE)[:, None] * axis.octaves
         shape = octaves + NOISE_RIPPLE_DB * _mixed(noise_ripple, axis.bumps)
         shape += tf.where(draw.noise_on_line[:, None] < 0.5, telephone, 0.0)
-        wet += _noise(seeds, draw, spec, axis, shape, _active_power(audio, sample_rate))
+        wet += _noise(numbers[NOISE], draw, spec, axis, shape, _active_power(audio, sample_rate))
     return tf.signal.irfft(wet, [length])[:, :samples]
 
 
@@ -160,19 +171,22 @@ def _band_mask(draw: _Draw, spec: AudioAugment, axis: _Axis) -> Any:
     return SILENCED_DB * tf.clip_by_value(inside / BAND_EDGE, 0.0, 1.0)
 
 
-def _room(seeds: Any, draw: _Draw, spec: AudioAugment, sample_rate: int, samples: int) -> Any:
+def _room_samples(sample_rate: int, samples: int) -> int:
+    return min(int(IMPULSE_SECONDS * sample_rate), samples)
+
+
+def _room(unit: Any, draw: _Draw, spec: AudioAugment, sample_rate: int) -> Any:
     """Impulse responses: the direct sound, then fading noise; f32[B, m]."""
-    count = min(int(IMPULSE_SECONDS * sample_rate), samples)
-    seconds = np.arange(1, count, dtype=np.float32) / sample_rate
+    seconds = np.arange(1, unit.shape[1] + 1, dtype=np.float32) / sample_rate
     lasts = between(draw.room_seconds, SHORTEST_ROOM_SECONDS, IMPULSE_SECONDS)[:, None]
-    echo = between(uniform(seeds, [count - 1], ROOM), -1, 1)
+    echo = between(unit, -1, 1)
     echo *= tf.exp(-float(3 * np.log(10)) * seconds / lasts)
     level = 10 ** (-between(draw.room_level, *DIRECT_TO_ECHO_DB) / 20)
     level = tf.where(draw.room < spec.reverb, level, 0.0)[:, None]
     return tf.concat([tf.ones_like(level), echo * level * tf.math.rsqrt(_sum_squares(echo))], 1)
 
 
-def _noise(seeds: Any, draw: _Draw, spec: AudioAugment, axis: _Axis, shape_db: Any, signal: Any) -> Any:
+def _noise(unit: Any, draw: _Draw, spec: AudioAugment, axis: _Axis, shape_db: Any, signal: Any) -> Any:
     """Spectra of noise as far below power `signal` f32[B, 1] as drawn, c64[B, n]."""
     power = tf.square(_amplitude(shape_db, axis))
     power /= tf.reduce_sum(power, axis=1, keepdims=True)
@@ -180,7 +194,7 @@ def _noise(seeds: Any, draw: _Draw, spec: AudioAugment, axis: _Axis, shape_db: A
     mains = tf.gather(axis.hum, tf.cast(draw.mains < 0.5, tf.int32))
     amplitude = tf.sqrt(power * (1 - hum) + mains * hum)
     # Uniform numbers will do: many of them add up to Gaussian samples.
-    parts = between(uniform(seeds, [2, len(axis.bins)], NOISE), -1, 1) * amplitude[:, None]
+    parts = between(unit, -1, 1) * amplitude[:, None]
     spectrum = tf.complex(parts[:, 0], parts[:, 1])
     wanted = signal * 10 ** (-between(draw.noise_level, *spec.noise_snr_db)[:, None] / 10)
     wanted = tf.where(draw.noise[:, None] < spec.noise, wanted, 0.0)
@@ -211,8 +225,9 @@ def interpolated(knots: Any, place: npt.NDArray[np.floating[Any]]) -> Any:
     """
     left = np.clip(np.floor(place), 0, knots.shape[1] - 2).astype(np.int32)
     share = np.clip(place - left, 0, 1).astype(np.float32)
-    low, high = (tf.gather(knots, left + step, axis=1) for step in (0, 1))
-    return low + share * (high - low)
+    rows = tf.transpose(knots)  # whole rows are read far faster than a number of each
+    low, high = (tf.gather(rows, left + step) for step in (0, 1))
+    return tf.transpose(low + share[:, None] * (high - low))
 
 
 def _mixed(weights: Any, rows: npt.NDArray[np.float32]) -> Any:

@@ -9,8 +9,8 @@ import scipy.fft
 import tensorflow as tf
 
 from vqmm.config import AudioAugment
-from vqmm.data.acoustics import FILTER_SECONDS, IMPULSE_SECONDS, colour, interpolated
-from vqmm.data.draws import between, uniform
+from vqmm.data.acoustics import FILTER_SECONDS, IMPULSE_SECONDS, colour, colour_streams, interpolated
+from vqmm.data.draws import Stream, between, drawn
 
 PARAMETERS, WARP = 0, 1  # streams of an item's random numbers; `acoustics` has the others
 WARP_STRETCHES = 8
@@ -54,28 +54,33 @@ def augment_audio(audio: Any, seeds: Any, spec: AudioAugment, sample_rate: int) 
     Returns:
         f32[B, samples], -1..1.
     """
-    draw = _Draw(*tf.unstack(uniform(seeds, [len(_Draw._fields)], PARAMETERS), axis=1))
+    samples = audio.shape[1]
+    coloured = spec.tilt_db or spec.band_mask or spec.reverb or spec.telephone or spec.noise
+    # Room for what filters smear past the end, which would else wrap around to the start.
+    tail = int(sample_rate * (IMPULSE_SECONDS if spec.reverb else FILTER_SECONDS))
+    length = scipy.fft.next_fast_len(samples + tail, real=True)
+    length += length % 2
+    streams = [Stream(PARAMETERS, [len(_Draw._fields)]), Stream(WARP, [WARP_STRETCHES])]
+    streams += colour_streams(spec, sample_rate, samples, length) if coloured else []
+    numbers = drawn(seeds, streams)
+    draw = _Draw(*tf.unstack(numbers[PARAMETERS], axis=1))
     if spec.shift or spec.speed or spec.warp:
-        audio = _cubic(audio, _positions(audio.shape[1], seeds, draw, spec, sample_rate))
+        audio = _cubic(audio, _positions(samples, numbers[WARP], draw, spec, sample_rate))
     extent = _extent(audio) if spec.trimmed else None
     if spec.time_mask:
-        audio *= _time_mask(audio.shape[1], draw, spec, sample_rate)
-    if spec.tilt_db or spec.band_mask or spec.reverb or spec.telephone or spec.noise:
-        # Room for what filters smear past the end, which would else wrap around to the start.
-        tail = int(sample_rate * (IMPULSE_SECONDS if spec.reverb else FILTER_SECONDS))
-        length = scipy.fft.next_fast_len(audio.shape[1] + tail, real=True)
-        audio = colour(audio, seeds, spec, sample_rate, length + length % 2)
+        audio *= _time_mask(samples, draw, spec, sample_rate)
+    if coloured:
+        audio = colour(audio, numbers, spec, sample_rate, length)
     if extent is not None:
-        audio *= _gate(audio.shape[1], extent, draw, spec, sample_rate)
+        audio *= _gate(samples, extent, draw, spec, sample_rate)
     gain = tf.exp(between(draw.gain, -1, 1) * float(spec.gain_db * np.log(10) / 20))[:, None]
     peak = tf.reduce_max(tf.abs(audio), axis=1, keepdims=True)
     audio *= tf.minimum(gain, HIGHEST_PEAK / (peak + 1e-9))
     return tf.clip_by_value(audio, -1.0, 1.0)
 
 
-def _positions(samples: int, seeds: Any, draw: _Draw, spec: AudioAugment, sample_rate: int) -> Any:
+def _positions(samples: int, unit: Any, draw: _Draw, spec: AudioAugment, sample_rate: int) -> Any:
     """Where in the clip each sample of the result comes from, f32[B, samples]."""
-    unit = uniform(seeds, [WARP_STRETCHES], WARP)
     rates = tf.exp(
         between(draw.speed, -1, 1)[:, None] * float(np.log1p(spec.speed))
         + between(unit, -1, 1) * float(np.log1p(spec.warp))

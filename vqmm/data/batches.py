@@ -19,7 +19,7 @@ import tensorflow as tf
 from vqmm.config import AudioAugment, Config, ImageAugment
 from vqmm.data.augment_audio import augment_audio
 from vqmm.data.augment_image import augment_image
-from vqmm.data.draws import item_seeds, uniform
+from vqmm.data.draws import Stream, drawn, item_seeds
 from vqmm.data.pairing import pairing_of
 from vqmm.data.readers import AudioReader, ImageReader, audio_reader, decoded_bytes, image_reader
 from vqmm.data.records import Dataset, Records, Split
@@ -233,7 +233,7 @@ def _batch(readers: _Readers, config: Config, audio_rows: Any, image_rows: Any, 
     audio_mask, image_mask = audio_rows >= 0, image_rows >= 0
     jitter = tf.zeros(tf.shape(audio_rows))
     if seeds is not None:
-        jitter = uniform(seeds[:, :2], [], WINDOW_STREAM) - 0.5
+        jitter = drawn(seeds[:, :2], [Stream(WINDOW_STREAM, [])])[WINDOW_STREAM] - 0.5
     audio, image = readers.audio(audio_rows, jitter), readers.image(image_rows)
     if seeds is not None:
         audio = augment_audio(audio, seeds[:, :2], config.augment.audio, config.data.audio.sample_rate)
