@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import keras
@@ -80,16 +81,25 @@ class LogMel(keras.layers.Layer):
         return (input_shape[0], input_shape[-1] // self.hop_length, self.mels, 1)
 
     def call(self, audio: Any) -> Any:
-        frames = audio.shape[-1] // self.hop_length
-        half = self.n_fft // 2
-        padded = ops.pad(ops.cast(audio, "float32"), [[0, 0], [half, self.n_fft]])
-        starts = np.arange(frames, dtype="int32")[:, None] * self.hop_length
-        framed = ops.take(padded, starts + np.arange(self.n_fft, dtype="int32"), axis=1)
-        real, imaginary = self._transform(framed * self.window)
+        real, imaginary = self._transform(self._framed(ops.cast(audio, "float32")) * self.window)
         power = ops.square(real) + ops.square(imaginary)
         mel_power = ops.matmul(power, self.bands)
         log_mel = ops.log(ops.maximum(mel_power, self.floor)) / float(np.log(10.0))
         return ops.expand_dims(log_mel, -1)
+
+    def _framed(self, audio: Any) -> Any:
+        """Overlapping frames f32[B, frames, n_fft] of clips f32[B, samples] amid zeros.
+
+        Read in blocks that frames are made of: number by number it takes several times as long.
+        """
+        samples, half = audio.shape[-1], self.n_fft // 2
+        block = math.gcd(self.hop_length, self.n_fft)
+        blocks = -(-(samples + half + self.n_fft) // block)
+        padded = ops.pad(audio, [[0, 0], [half, blocks * block - half - samples]])
+        starts = np.arange(samples // self.hop_length, dtype="int32")[:, None] * (self.hop_length // block)
+        places = starts + np.arange(self.n_fft // block, dtype="int32")
+        framed = ops.take(ops.reshape(padded, (-1, blocks, block)), places, axis=1)
+        return ops.reshape(framed, (-1, len(places), self.n_fft))
 
     def _transform(self, framed: Any) -> tuple[Any, Any]:
         """Real and imaginary parts f32[..., n_fft // 2 + 1] of frames f32[..., n_fft]."""
