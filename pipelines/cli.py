@@ -16,7 +16,7 @@ from pathlib import Path
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before TensorFlow loads: no banner in users' faces
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
-from vqmm.data.places import is_url  # noqa: E402
+from vqmm.data.places import is_url  # noqa: E402  (after the environment is set)
 from vqmm.errors import UserError  # noqa: E402  (after the environment is set)
 
 

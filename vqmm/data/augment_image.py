@@ -144,9 +144,11 @@ def _span(image: Any) -> _Span:
     return _Span(tf.reduce_min(image, axes, keepdims=True), tf.reduce_max(image, axes, keepdims=True))
 
 
-# Rows, then columns, by sums of shifted pictures: pooling and convolving one channel is many times as slow.
 def _grown(image: Any, extreme: Callable[[Any, Any], Any]) -> Any:
-    """The largest or smallest of 3 x 3 pixels."""
+    """The largest or smallest of 3 x 3 pixels.
+
+    Rows, then columns, of shifted pictures, as `_blurred`: pooling and convolving one channel is slower.
+    """
     for axis in (1, 2):
         before, here, after = _neighbours(image, axis, 1)
         image = extreme(extreme(before, here), after)

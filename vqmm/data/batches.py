@@ -112,8 +112,8 @@ class TrainingBatches:
 
         def draw(step: Any) -> Any:
             # A pure function of the step: not stateful, so that it may run ahead and in parallel.
-            drawn = tf.numpy_function(plan, [step], (tf.int64, tf.int64, tf.int32), stateful=False)
-            return tuple(tf.ensure_shape(d, s) for d, s in zip(drawn, ([own], [own], [own, 4]), strict=True))
+            parts = tf.numpy_function(plan, [step], (tf.int64, tf.int64, tf.int32), stateful=False)
+            return tuple(tf.ensure_shape(p, s) for p, s in zip(parts, ([own], [own], [own, 4]), strict=True))
 
         steps = tf.data.Dataset.range(step, np.iinfo(np.int64).max)
         return _in_order(steps.map(draw), self._make(own))
@@ -130,7 +130,7 @@ class TrainingBatches:
             row, seed = tf.TensorSpec([rows], tf.int64), tf.TensorSpec([rows, 4], tf.int32)
             self._made[rows] = tf.function(make, autograph=False).get_concrete_function(row, row, seed)
         traced = self._made[rows]
-        return lambda *drawn: traced(*drawn)
+        return lambda *parts: traced(*parts)
 
 
 def training_batches(

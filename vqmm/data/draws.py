@@ -36,7 +36,7 @@ class Stream(NamedTuple):
 def drawn(seeds: Any, streams: Sequence[Stream]) -> dict[int, Any]:
     """Numbers f32[B, *shape] of streams, by the streams' numbers, from seeds i32[B, 2].
 
-    All in one loop over the items: loops cost more than the numbers do.
+    All in one loop over the items: five loops took half as long again.
     """
 
     def of_one(seed: Any) -> tuple[Any, ...]:

@@ -63,21 +63,23 @@ def reconstruction_section(
     section: dict[str, Any] = {}
     for modality, side in material.sides.items():
         measure = _image_measures if modality == "image" else _audio_measures
-        columns = _over_batches(model, side, config, measure, private=True)
+        rebuilt = _all_rebuilt(model, side, config)
+        columns = _over_batches(model, side, config, measure, rebuilt)
         more: dict[str, Any] = {}
         if modality == "image":
-            bits = _over_batches(model, side, config, _cross_entropies, private=True)
+            bits = _over_batches(model, side, config, _cross_entropies, rebuilt)
             best = min(bits, key=lambda scale: bits[scale].mean())
             columns["cross_entropy"], more["cross_entropy_scale"] = bits[best], float(best)
         else:
             more |= summed_up(_waveform_measures(model, side, config))
         if extractors and modality in extractors:
-            judged = _in_features(model, side, config, extractors[modality])
+            judged = _in_features(model, side, config, extractors[modality], rebuilt)
             columns["perceptual"] = judged.apart
             more["frechet"] = frechet_distance(judged.real, judged.rebuilt, seed=seed).to_json()
             more["kernel"] = kernel_distance(judged.real, judged.rebuilt, seed=seed).to_json()
         if model.encoders[modality].private:
-            more["shared_only"] = summed_up(_over_batches(model, side, config, measure, private=False))
+            alone = _all_rebuilt(model, side, config, private=False)
+            more["shared_only"] = summed_up(_over_batches(model, side, config, measure, alone))
         for name, values in columns.items():
             kept.note(f"reconstruction.{modality}.{name}", side.encoded.ids, values)
         section[modality] = {**summed_up(columns), **more}
@@ -104,15 +106,20 @@ def rebuild(model: Any, side: Side, rows: Any, private: bool = True) -> np.ndarr
     return np.asarray(model.decode(codes, modality=encoded.modality), "float32")
 
 
+def _all_rebuilt(model: Any, side: Side, config: Config, private: bool = True) -> np.ndarray:
+    blocks = _blocks(len(side.inputs), config.evaluate.batch_size)
+    return np.concatenate([rebuild(model, side, block, private) for block in blocks])
+
+
 def _over_batches(
     model: Any,
     side: Side,
     config: Config,
     measure: Callable[..., dict[str, np.ndarray]],
-    private: bool,
+    rebuilt: np.ndarray,
 ) -> dict[str, np.ndarray]:
     found = [
-        measure(model, side.inputs[block], rebuild(model, side, block, private))
+        measure(model, side.inputs[block], rebuilt[block])
         for block in _blocks(len(side.inputs), config.evaluate.batch_size)
     ]
     return {name: np.concatenate([part[name] for part in found]) for name in found[0]}
@@ -164,12 +171,11 @@ class _InFeatures(NamedTuple):
     rebuilt: np.ndarray
 
 
-def _in_features(model: Any, side: Side, config: Config, extractor: Extractor) -> _InFeatures:
+def _in_features(
+    model: Any, side: Side, config: Config, extractor: Extractor, rebuilt: np.ndarray
+) -> _InFeatures:
     real = as_seen(model, side)
-    fake = np.concatenate(
-        [rebuild(model, side, block) for block in _blocks(len(side.inputs), config.evaluate.batch_size)]
-    )
-    fake = scaled(fake) if side.encoded.modality == "audio" else fake
+    fake = scaled(rebuilt) if side.encoded.modality == "audio" else rebuilt
     apart = [
         np.asarray(perceptual_distance(extractor.maps(real[block]), extractor.maps(fake[block])))
         for block in _blocks(len(real), config.evaluate.batch_size)

@@ -68,7 +68,7 @@ def write_litert(
         )
     missing = set(model.input_shapes) - set(samples or {})
     if "int8" in precisions and missing:
-        kinds = " and ".join(KINDS[modality] for modality in ("audio", "image") if modality in missing)
+        kinds = " and ".join(kind for modality, kind in KINDS.items() if modality in missing)
         raise UserError(
             f"int8 needs samples to find the range of each layer, and there are no {kinds}; "
             "give prepared data that has some, or take fp32, fp16 and dynamic alone"
