@@ -9,6 +9,7 @@ import pytest
 
 from vqmm.config import Config
 from vqmm.errors import UserError
+from vqmm.models import build_model
 from vqmm.training import loop
 from vqmm.training.best import BestSoFar
 from vqmm.training.loop import train
@@ -158,6 +159,9 @@ def test_a_vqgan_is_trained_taught_and_left_with_its_averages(tiny_config, tiny_
     assert any("quarter turns" in line for line in watching.said)
     opened = open_run(tmp_path).model
     assert same_weights(opened, run.model)
+    untaught = build_model(run.config).perceiver.variables
+    for learned, fresh in zip(opened.perceiver.variables, untaught, strict=True):
+        assert np.abs(np.asarray(learned) - np.asarray(fresh)).max() > 1e-3
     for average, variable in zip(opened.averages, opened.averaged_variables(), strict=True):
         np.testing.assert_array_equal(np.asarray(average), np.asarray(variable))
     lines = [line for line in read_metrics(RunFolder(tmp_path).metrics) if line["split"] == "train"]

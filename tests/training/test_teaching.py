@@ -26,6 +26,18 @@ def test_it_learns_the_classes_and_features_are_what_the_classifier_reads():
     assert not found.net.trainable_variables
 
 
+def test_a_net_that_was_frozen_learns_all_the_same():
+    (items, classes), (test_items, test_classes) = stripes(96, 0), stripes(30, 1)
+    net = FeatureNet((4, 8))
+    net.build((None, 12, 12, 1))
+    for variable in net.variables:  # as `VQGAN` does
+        variable.trainable = False
+    before = [np.array(v) for v in net.variables]
+    teach(net, items, classes, test_items, test_classes, steps=5, shift=1)
+    assert all(np.abs(np.asarray(v) - old).max() > 1e-4 for v, old in zip(net.variables, before, strict=True))
+    assert not net.trainable_variables and not any(v.trainable for v in net.variables)
+
+
 def test_without_labels_it_learns_which_way_up():
     pictures, _ = stripes(60, 0)
     assert teach_turns(FeatureNet((4, 8)), [pictures[:30], pictures[30:]], steps=80).accuracy > 0.9

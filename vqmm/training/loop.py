@@ -31,7 +31,7 @@ from vqmm.training.run_folder import Run, RunFolder, create_run, identity
 from vqmm.training.step_runner import StepRunner
 from vqmm.training.stop_signals import Interrupted, stop_on_signals
 from vqmm.training.strategy import make_strategy
-from vqmm.training.teaching import teach_turns
+from vqmm.training.teaching import TURNS, teach_turns
 from vqmm.training.validation import Validation
 
 if TYPE_CHECKING:
@@ -284,7 +284,8 @@ class Training:
         batches = self.source.starting_at(0).take(TEACHING_BATCHES)
         pictures = (batch["image"].numpy()[batch["image_mask"].numpy()] for batch in batches)
         taught = teach_turns(self.model.perceiver, pictures, seed=self.config.seed)
-        self.progress.say(f"perceptual features taught: they tell {taught.accuracy:.0%} of quarter turns")
+        told = f"they tell {taught.accuracy:.0%} of quarter turns, guessing {1 / TURNS:.0%}"
+        self.progress.say(f"perceptual features taught: {told}")
 
     def _start_codebook(self) -> None:
         if self.task.chief:

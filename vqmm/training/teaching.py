@@ -45,7 +45,7 @@ def teach(
     """Teaches `net` to tell classes, by cross-entropy.
 
     Args:
-        net: changed.
+        net: changed; its variables may have been frozen, and are in the end.
         items: f32[n, H, W, C].
         classes: i[n], 0 to the number of classes less one.
         test_items, test_classes: what its accuracy is measured on.
@@ -61,7 +61,7 @@ def teach(
     features = keras.layers.Dense(64, activation="relu")(pooled)
     shown = keras.layers.Dropout(0.2, seed=seed)(features)
     classifier = keras.Model(item, keras.layers.Dense(count, activation="softmax")(shown))
-    net.trainable = True
+    _set_trainable(net, True)
     classifier.compile(keras.optimizers.Adam(2e-3), loss="sparse_categorical_crossentropy")
     rows = np.concatenate(
         [
@@ -78,9 +78,16 @@ def teach(
         return moved, tf.gather(held[1], place)
 
     classifier.fit(batches.map(pick).with_options(fixed_order()), verbose=0, shuffle=False)
-    net.trainable = False
+    _set_trainable(net, False)
     guessed = in_batches(classifier, test_items).argmax(axis=1)
     return Taught(net, classifier, keras.Model(item, features), float((guessed == test_classes).mean()))
+
+
+def _set_trainable(net: FeatureNet, trainable: bool) -> None:
+    net.trainable = trainable
+    # Variable by variable, as VQGAN freezes its perceiver: the flag of a layer does not thaw them.
+    for variable in net.variables:
+        variable.trainable = trainable
 
 
 def in_batches(model: keras.Model, items: np.ndarray, size: int = 256) -> np.ndarray:
