@@ -72,10 +72,10 @@ class Validation:
             for name, value in terms.items():
                 totals[name] = totals.get(name, 0.0) + float(value) * len(batch["audio"])
             for name, parts in codes.items():
-                shared[name].append(parts[0].numpy())
+                shared[name].append(np.asarray(parts[0]))
                 for part in parts if self._coded else ():
                     if part is not None:
-                        used.update(np.unique(part.numpy()[batch[f"{name}_mask"]]).tolist())
+                        used.update(np.unique(np.asarray(part)[batch[f"{name}_mask"]]).tolist())
         found = {name: value / len(self) for name, value in totals.items()}
         retrieval = self._retrieval({k: np.concatenate(v) for k, v in shared.items()})
         if retrieval is not None:
