@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import os
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,9 @@ EXAMPLES = """\
 
 Each run trains and is judged by the verbs, in a process of its own, in OUT/CONFIG/seedN. A run that is
 there is resumed, or taken as it is."""
+
+
+COLUMN = 34  # characters that a column of figures with their intervals takes
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -154,31 +159,43 @@ def _finite(tree: Any) -> Any:
 
 def _show(rows: list[dict[str, Any]], against: str, args: argparse.Namespace) -> None:
     from rich.console import Console
-    from rich.table import Table
 
-    table = Table("", *(row["what"] for row in rows), title=f"mean of {args.seeds} seeds (least to most)")
-    for name in dict.fromkeys(name for row in rows for name in row["figures"]):
-        cells = []
-        for row in rows:
-            spread = row["figures"].get(name)
-            if spread is None:
-                cells.append("")
-            elif args.seeds == 1:
-                cells.append(f"{spread.mean:.4g}")
-            else:
-                cells.append(f"{spread.mean:.4g} ({spread.low:.4g} to {spread.high:.4g})")
-        table.add_row(name, *cells)
     console = Console()
-    console.print(table)
+    title = f"mean of {args.seeds} seeds (least to most)"
+    spread = functools.partial(_spread, seeds=args.seeds)
+    for table in _tables(rows, "figures", title, spread, console.width):
+        console.print(table)
     others = [row for row in rows if row["differences"]]
-    if others:
-        table = Table("", *(row["what"] for row in others), title=f"more than {against}, item by item (95 %)")
-        for name in dict.fromkeys(name for row in others for name in row["differences"]):
-            table.add_row(name, *(_difference(row["differences"].get(name)) for row in others))
+    title = f"more than {against}, item by item (95 %)"
+    for table in _tables(others, "differences", title, _difference, console.width):
         console.print(table)
     console.print(
         f"{args.out / 'comparison.json'}\n{args.out / 'comparison.html'}", highlight=False, soft_wrap=True
     )
+
+
+def _tables(
+    rows: list[dict[str, Any]], part: str, title: str, tell: Callable[[Any], str], width: int
+) -> Iterator[Any]:
+    """Tables with a column for each config, as many beside each other as can be read."""
+    from rich.table import Table
+
+    names = list(dict.fromkeys(name for row in rows for name in row[part]))
+    each = max(1, width // COLUMN - 1)  # one column for the names
+    for start in range(0, len(rows), each):
+        shown = rows[start : start + each]
+        table = Table("", *(row["what"] for row in shown), title=title)
+        for name in names:
+            table.add_row(name, *(tell(row[part].get(name)) for row in shown))
+        yield table
+
+
+def _spread(spread: Any, seeds: int) -> str:
+    if spread is None:
+        return ""
+    if seeds == 1:
+        return f"{spread.mean:.4g}"
+    return f"{spread.mean:.4g} ({spread.low:.4g} to {spread.high:.4g})"
 
 
 def _difference(figure: Any) -> str:

@@ -1,12 +1,16 @@
 """compare: configs beside each other, through the command line."""
 
+import functools
+import io
 import json
 import shutil
 
 import pytest
+from rich.console import Console
 
+from pipelines import compare
 from vqmm.config import save_config
-from vqmm.evaluation.comparison import FIGURES
+from vqmm.evaluation.comparison import FIGURES, Spread
 
 DIFFERENCES = (
     "code distance, audio to image",
@@ -76,3 +80,16 @@ def test_refusals_come_before_any_training(configs, tiny_data, tmp_path, verb):
     wrong = verb("compare", configs / "plain.yaml", *common, "--set", "loss.agrement=1")
     assert "did you mean 'agreement'" in wrong.refusal()
     assert not (tmp_path / "out").exists()
+
+
+def test_many_configs_are_told_in_tables_that_can_be_read():
+    rows = [{"what": f"config{i}", "figures": {"mAP": Spread(0.1234 + i, 0.1, 9.0, ())}} for i in range(7)]
+    tell = functools.partial(compare._spread, seeds=3)
+    for width, count in ((80, 7), (110, 4), (500, 1)):
+        tables = list(compare._tables(rows, "figures", "title", tell, width))
+        assert len(tables) == count
+        console = Console(width=width, file=io.StringIO())
+        for table in tables:
+            console.print(table)
+        told = console.file.getvalue()
+        assert all(f"{0.1234 + i:.4g} (0.1 to 9)" in told and f"config{i}" in told for i in range(7))
