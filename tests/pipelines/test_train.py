@@ -37,6 +37,7 @@ SMALL = [
     "model.quantizer.dim=8",
     "model.quantizer.image=8",
     "model.quantizer.audio=8",
+    "model.quantizer.fine=4",
     "evaluate.batch_size=32",
 ]
 
