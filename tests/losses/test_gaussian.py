@@ -26,3 +26,16 @@ def test_items_sum_over_latents_and_missing_ones_count_nothing():
     over_batch = each[:2].mean(0)
     bits = kl_loss(mean, logs, tf.constant([True, True, False]), free_bits=0.7)
     assert float(bits) == pytest.approx(np.maximum(over_batch, 0.7).sum(), rel=1e-5)
+
+
+@pytest.mark.parametrize("free_bits", [0.0, 0.7])
+def test_two_replicas_have_the_divergence_of_their_joint_batch(two_replicas, free_bits):
+    rng = np.random.default_rng(1)
+    whole = [rng.normal(size=(4, 2, 4)).astype("float32") for _ in range(2)]
+    whole.append(np.array([True, True, True, False]))
+    halves = two_replicas.experimental_distribute_values_from_function(
+        lambda context: tuple(tf.constant(x[2 * context.replica_id_in_sync_group :][:2]) for x in whole)
+    )
+    double = tf.function(lambda x: two_replicas.run(kl_loss, (*x, free_bits)), autograph=False)
+    found = two_replicas.reduce("mean", double(halves), axis=None)
+    assert float(found) == pytest.approx(float(kl_loss(*whole, free_bits)), rel=1e-5)

@@ -88,6 +88,33 @@ def test_the_push_is_as_long_as_the_pull_times_the_weight(batch):
         np.testing.assert_allclose(found, wanted, atol=1e-3 * np.abs(wanted).max() + 1e-7)
 
 
+def test_two_replicas_take_the_step_of_one(batch, two_replicas):
+    items = {**batch, "audio_mask": tf.constant([True, True, True, False])}  # one half lacks more
+
+    def made():
+        keras.utils.set_random_seed(0)
+        model = small(discriminator_from=1, from_step=1, ramp=0)
+        model.compile(keras.optimizers.SGD(0.05), keras.optimizers.SGD(0.05))
+        return model
+
+    alone = made()
+    with two_replicas.scope():
+        shared = made()
+    halves = two_replicas.experimental_distribute_values_from_function(
+        lambda context: {k: v[2 * context.replica_id_in_sync_group :][:2] for k, v in items.items()}
+    )
+    double = tf.function(lambda x: two_replicas.run(shared.train_step, args=(x,)), autograph=False)
+    for _ in range(2):  # the second with a discriminator
+        figures, found = alone.train_step(items), double(halves)
+        for name, value in figures.items():
+            mean = two_replicas.reduce("mean", found[name], axis=None)
+            np.testing.assert_allclose(mean, value, rtol=1e-3, atol=1e-6, err_msg=name)
+    assert figures["adversarial_weight"] > 0
+    for one, other in zip(alone.variables, shared.variables, strict=True):
+        if "seed" not in one.path:
+            np.testing.assert_allclose(one, other, atol=1e-5, err_msg=one.path)
+
+
 def test_a_step_may_look_at_a_stretch_and_at_what_a_tokenizer_rebuilt(batch):
     model = small(segment=8)
     given, original = model._cut(batch)

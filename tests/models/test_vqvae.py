@@ -150,15 +150,19 @@ def test_two_replicas_take_the_step_of_one(two_replicas):
         shared.compile(optimizer=keras.optimizers.SGD(0.1))
     single = tf.function(alone.train_step, autograph=False)
     double = tf.function(lambda b: two_replicas.run(shared.train_step, args=(b,)), autograph=False)
-    for seed in range(4):
-        items = batch(8, seed)
-        single(items)
+    for seed in range(2):
+        items = batch(8, seed)  # one half lacks more than the other
+        items |= {"audio_mask": tf.constant([True] * 5 + [False] * 3)}
+        items |= {"image_mask": tf.constant([True, False] + [True] * 4 + [False, True])}
+        found = single(items)
         halves = two_replicas.experimental_distribute_values_from_function(
             lambda context, items=items: {
                 k: v[4 * context.replica_id_in_sync_group :][:4] for k, v in items.items()
             }
         )
-        double(halves)
+        for name, value in double(halves).items():
+            shown = two_replicas.reduce("mean", value, axis=None)
+            np.testing.assert_allclose(shown, found[name], atol=2e-4, rtol=1e-4, err_msg=name)
     for one, other in zip(alone.variables, shared.variables, strict=True):
         if "seed" not in one.path:
-            np.testing.assert_allclose(one, other, atol=2e-4, err_msg=one.path)
+            np.testing.assert_allclose(one, other, atol=1e-4, err_msg=one.path)

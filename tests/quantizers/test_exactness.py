@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from vqmm.quantizers import Assignment, VectorQuantizer
+from vqmm.quantizers import Assignment, LookupFree, VectorQuantizer
 
 RANGES = {"shared": 12, "image": 6}
 
@@ -69,6 +69,29 @@ def test_two_replicas_do_what_one_does_with_both_batches_revival_included(two_re
     assert revived > 5
     copies = two_replicas.experimental_local_results(shared.codebook.value)
     np.testing.assert_array_equal(copies[0], copies[1])
+
+
+def test_codes_are_to_be_even_over_the_batch_of_all_replicas(two_replicas):
+    layer = LookupFree(4, spherical=True, inverse_temperature=2.0)
+    latents = np.random.default_rng(0).normal(size=(8, 5, 4)).astype("float32")
+    mask = np.array([True] * 5 + [False] * 3)
+
+    def loss_and_gradient(latents, mask):
+        with tf.GradientTape() as tape:
+            tape.watch(latents)
+            loss = layer(latents, present=mask).entropy_loss
+        return loss, tape.gradient(loss, latents)
+
+    loss, gradient = loss_and_gradient(tf.constant(latents), tf.constant(mask))
+    halves = two_replicas.experimental_distribute_values_from_function(
+        lambda context: tuple(
+            tf.constant(value[4 * context.replica_id_in_sync_group :][:4]) for value in (latents, mask)
+        )
+    )
+    found, parts = tf.function(lambda x: two_replicas.run(loss_and_gradient, args=x))(halves)
+    np.testing.assert_allclose(two_replicas.reduce("mean", found, axis=None), loss, rtol=1e-5)
+    joined = np.concatenate(two_replicas.experimental_local_results(parts)) / 2  # of the mean over replicas
+    np.testing.assert_allclose(joined, gradient, atol=1e-6)
 
 
 def test_the_order_of_modalities_changes_nothing_revival_included():

@@ -10,7 +10,7 @@ from vqmm.losses.perceptual import multiresolution_loss, perceptual_distance, pe
 from vqmm.losses.reconstruction import reconstruction_loss
 from vqmm.losses.spectral import multiscale_mel_loss
 from vqmm.losses.swapped import sinkhorn, swapped_loss
-from vqmm.losses.weighting import masked_mean
+from vqmm.losses.weighting import item_weights, masked_mean
 
 __all__ = [
     "agreement_loss",
@@ -18,6 +18,7 @@ __all__ = [
     "contrastive_loss",
     "cross_commitment_loss",
     "gaussian_kl",
+    "item_weights",
     "kl_loss",
     "likelihood_loss",
     "masked_mean",

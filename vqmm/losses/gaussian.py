@@ -7,6 +7,7 @@ from typing import Any
 from keras import ops
 
 from vqmm.losses.weighting import masked_mean
+from vqmm.replicas import sum_over_replicas
 
 
 def gaussian_kl(mean: Any, log_variance: Any) -> Any:
@@ -33,5 +34,6 @@ def kl_loss(mean: Any, log_variance: Any, mask: Any, free_bits: float = 0.0) -> 
     if not free_bits:
         return masked_mean(ops.sum(each, axis=(1, 2)), mask)
     present = ops.cast(mask, "float32")[:, None, None]
-    over_batch = ops.sum(each * present, axis=0) / ops.maximum(ops.sum(present), 1.0)
+    total, count = sum_over_replicas([ops.sum(each * present, axis=0), ops.sum(present)])
+    over_batch = total / ops.maximum(count, 1.0)
     return ops.sum(ops.maximum(over_batch, free_bits))

@@ -231,9 +231,18 @@ def sight(verdict: Verdict, mask: Any) -> dict[str, Any]:
     }
 
 
-def gradient_length(gradient: Any) -> Any:
-    """Norm of a gradient over the batch of all replicas, of which each holds its own mean."""
-    (summed,) = sum_over_replicas([ops.cast(gradient, "float32") / replica_count()])
+def gradient_length(gradient: Any, items: bool = False) -> Any:
+    """Norm of a gradient over the batch of all replicas, of which each holds its own mean.
+
+    Args:
+        gradient: with respect to what all replicas have, or to a replica's own `items`.
+        items: which of the two.
+    """
+    own = ops.cast(gradient, "float32") / replica_count()
+    if items:
+        (squares,) = sum_over_replicas([ops.sum(ops.square(own))])
+        return ops.sqrt(squares)
+    (summed,) = sum_over_replicas([own])
     return ops.sqrt(ops.sum(ops.square(summed)))
 
 

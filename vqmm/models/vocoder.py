@@ -95,7 +95,7 @@ class Vocoder(Adversary, keras.Model):
 
         mine, theirs = self.generator_variables, self.discriminator_variables
         given, original = self._cut(batch)
-        mask = batch["audio_mask"]
+        mask = losses.item_weights(batch["audio_mask"])
         with tf.GradientTape() as tape:
             made = self(given, training=True)
         # All that hears the sound starts anew from it: each gradient is needed there.
@@ -113,7 +113,8 @@ class Vocoder(Adversary, keras.Model):
             heard = ops.cond(
                 begun, lambda: self._heard(original, leaf, mask, share), lambda: self._unheard(leaf)
             )
-            weight = self.push_weight("audio", gradient_length(pull), gradient_length(heard["push"]))
+            lengths = (gradient_length(x, items=True) for x in (pull, heard["push"]))
+            weight = self.push_weight("audio", *lengths)
             pull = pull + weight * heard["push"]
             self.discriminator_optimizer.apply(self.held(heard["lessons"]), theirs)
             self.follow({"audio": heard["seen"]})

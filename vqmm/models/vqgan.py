@@ -144,7 +144,10 @@ class VQGAN(Adversary, VQVAE):
 
     def _judge(self, name: str, out: Outputs, batch: Mapping[str, Any]) -> Verdict:
         return self.verdict(
-            name, ops.cast(out.features, out.rebuilt.dtype), out.rebuilt, batch[f"{name}_mask"]
+            name,
+            ops.cast(out.features, out.rebuilt.dtype),
+            out.rebuilt,
+            losses.item_weights(batch[f"{name}_mask"]),
         )
 
     def _pushed(

@@ -275,9 +275,9 @@ class VQVAE(PairAutoencoder):
         audio, image = (outputs[name].shared.codes for name in MODALITIES)
         if audio.shape[1] != image.shape[1]:
             return {}
-        paired = ops.cast(ops.logical_and(batch["audio_mask"], batch["image_mask"]), "float32")
+        paired = ops.logical_and(batch["audio_mask"], batch["image_mask"])
         equal = ops.mean(ops.cast(ops.equal(audio, image), "float32"), axis=1)
-        return {"pair_agreement": ops.sum(equal * paired) / ops.maximum(ops.sum(paired), 1.0)}
+        return {"pair_agreement": losses.masked_mean(equal, paired)}
 
 
 def _pooled(tokens: Any) -> Any:

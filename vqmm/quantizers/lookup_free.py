@@ -9,6 +9,7 @@ import numpy as np
 from keras import ops
 
 from vqmm.quantizers.base import Quantized, Quantizer, masked_mse, row_weights
+from vqmm.replicas import replica_count, sum_over_replicas
 
 MOST_BITS = 30
 MOST_GROUP_BITS = 14
@@ -125,8 +126,9 @@ class LookupFree(Quantizer):
         up, down = -ops.softplus(-logits), -ops.softplus(logits)  # log-probabilities of a bit
         own = -ops.sum(ops.exp(up) * up + ops.exp(down) * down, axis=-1)
         weights = ops.ones_like(own) if present is None else ops.ones_like(own) * row_weights(present, own)
-        total = ops.maximum(ops.sum(weights), 1.0)
-        sure = ops.sum(own * weights) / total
+        (total,) = sum_over_replicas([ops.sum(weights)])
+        total = ops.maximum(total, 1.0)
+        sure = ops.sum(own * weights) * replica_count() / total
         if not self.diversity:
             return sure
         groups = self.bits // self.group_bits
@@ -135,5 +137,6 @@ class LookupFree(Quantizer):
         for bit in range(1, self.group_bits):  # log-probabilities of all corners, highest bit first
             joint = ops.reshape(joint[..., None] + pair[:, :, bit, None], (-1, groups, 2 ** (bit + 1)))
         flat = ops.reshape(weights, (-1, 1, 1))
-        use = ops.sum(ops.exp(joint) * flat, axis=0) / total
+        (use,) = sum_over_replicas([ops.sum(ops.exp(joint) * flat, axis=0)])  # even over the joint batch
+        use = use / total
         return sure + self.diversity * ops.sum(use * ops.log(ops.maximum(use, 1e-20)))
