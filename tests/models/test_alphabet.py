@@ -4,7 +4,7 @@ import pytest
 from test_build_quantizer import KINDS, made
 from test_vqvae import batch, config
 
-from vqmm.models import build_model, without_idle_codes
+from vqmm.models import Codes, build_model, counts_codes, without_idle_codes
 from vqmm.quantizers import Assignment, VectorQuantizer
 
 
@@ -50,10 +50,29 @@ def test_it_saves_and_loads(tmp_path):
     )
 
 
-@pytest.mark.parametrize("kind", ["one table", "fsq"])
-def test_nothing_to_drop_gives_the_model_itself(kind):
-    model = build_model(made(**KINDS[kind]))
-    assert without_idle_codes(model) is model
+@pytest.mark.parametrize(("kind", "counted"), [("residual", True), ("factorised", True), ("fsq", False)])
+def test_idle_codes_go_from_a_table_among_other_kinds_too(kind, counted):
+    model, items = build_model(made(**KINDS[kind])), batch()
+    assert counts_codes(model) == counted
+    assert without_idle_codes(model) is model  # none is idle yet, or none is counted
+    if not counted:
+        return
+    part = model.quantizer.part("shared")
+    table = getattr(part, "inner", part)
+    table.counts.assign([2.0, 0.0, 3.0, 0.0, 1.0, 0.0, 0.0, 0.0])
+    model.quantizer.start()
+    small = without_idle_codes(model)
+    assert small.quantizer.range_of("shared") == (0, 3) and float(small.quantizer.started) == 1
+    np.testing.assert_allclose(small.quantizer.table("shared"), np.array(table.table())[[0, 2, 4]], atol=1e-6)
+    latents = np.array(small.embed(audio=items["audio"]))
+    np.testing.assert_allclose(latents, model.embed(audio=items["audio"]), atol=1e-6)
+    private = [np.array(m.encode(image=items["image"]).private) for m in (model, small)]
+    np.testing.assert_array_equal(private[1], private[0] - 5)
+    codes = small.encode(audio=items["audio"])
+    chosen = np.array([0, 2, 4])[np.array(codes.shared)]
+    np.testing.assert_allclose(
+        small.decode(codes, "audio"), model.decode(Codes(chosen, codes.private + 5), "audio"), atol=1e-5
+    )
 
 
 def test_codes_that_gradients_move_are_counted_too():

@@ -11,7 +11,7 @@ from vqmm.config import load_config
 from vqmm.errors import UserError
 from vqmm.models import build_model
 from vqmm.models.build_quantizer import build_quantizer
-from vqmm.quantizers import JointQuantizer, VectorQuantizer
+from vqmm.quantizers import JointQuantizer, ProjectedQuantizer, ResidualQuantizer, VectorQuantizer
 from vqmm.training.codebook_start import start_codebook
 
 BASE = {"dim": 8, "shared": 8, "image": 8, "audio": 8}
@@ -25,6 +25,7 @@ KINDS = {
     "bsq": {"kind": "bsq", "private_kind": "bsq"},
     "heads": {"heads": 2, "distance": "euclidean"},
     "residual": {"private_residual": 2, "distance": "euclidean"},
+    "factorised residual": {"lookup_dim": 3, "private_residual": 2, "distance": "euclidean"},
     "mixed": {"kind": "fsq", "shared_levels": [4, 2], "private_residual": 2, "distance": "euclidean"},
 }
 
@@ -82,6 +83,10 @@ REFUSED = {
     "take a Euclidean codebook": {"private_residual": 2},
     "both must divide": {"heads": 3},
     "cannot make room": {"lookup_dim": 16},
+    "rotation": {**KINDS["fsq"], "estimator": "rotation"},
+    "look nothing up": {"lookup_dim": 2, **KINDS["fsq"]},
+    "shared_levels=[4, 2] is for fsq": {"shared_levels": [4, 2]},
+    "private_levels=[4, 2] is for fsq": {"private_kind": "lfq", "private_levels": [4, 2]},
 }
 
 
@@ -92,6 +97,21 @@ def test_settings_that_cannot_work_are_refused_with_the_remedy(reason):
     assert reason in str(refused.value)
 
 
-def test_paired_averages_need_codes_that_follow_averages():
-    with pytest.raises(UserError, match="set it to ema"):
-        build_model(config(loss={"paired_ema": 0.5}))
+@pytest.mark.parametrize("spec", [{}, {"kind": "bsq", "shared_update": "ema"}])
+def test_paired_averages_need_codes_that_follow_averages(spec):
+    base = made(**spec).model_dump(mode="json")
+    with pytest.raises(UserError, match="set them to nearest and ema"):
+        build_model(config(model=base["model"], loss={"paired_ema": 0.5}))
+
+
+def test_residual_levels_look_up_in_one_projection_that_learns():
+    model = build_model(made(**KINDS["factorised residual"]))
+    part = model.quantizer.part("image")
+    assert isinstance(part, ProjectedQuantizer) and isinstance(part.inner, ResidualQuantizer)
+    assert part.inner.dim == 3
+    model.quantizer.start()
+    model.compile(optimizer=keras.optimizers.SGD(0.1))
+    kernels = [part.project_in.kernel, part.project_out.kernel]
+    before = [np.array(kernel) for kernel in kernels]
+    model.train_step(batch(16))
+    assert all((np.array(kernel) != old).any() for kernel, old in zip(kernels, before, strict=True))

@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from vqmm.config import check_config
+from vqmm.errors import UserError
 from vqmm.models import build_model
 
 
@@ -100,6 +101,12 @@ def test_it_learns_with_every_alignment_term(layout):
     for name, weight in loss.items():
         if name != "paired_ema":
             assert (name in steps[0]) == bool(weight)
+
+
+@pytest.mark.parametrize("name", ["agreement", "cross_commitment", "paired_ema"])
+def test_losses_token_by_token_need_as_many_tokens_of_both_sides(name):
+    with pytest.raises(UserError, match=rf"loss.{name}=0.5.*\d+ of audio and \d+ of image.*layout=slots"):
+        build_model(config(loss={name: 0.5}, model=averaged(layout="grid")))
 
 
 def test_a_missing_modality_changes_nothing_in_the_loss():

@@ -74,3 +74,14 @@ def test_missing_items_do_not_count(tiny_config):
     audio, image = (slice(*model.quantizer.ranges[name]) for name in ("audio", "image"))
     np.testing.assert_array_equal(after[audio], before[audio])
     assert (after[image] != before[image]).all()
+    shared = slice(*model.quantizer.ranges["shared"])
+    assert (after[shared] != before[shared]).any()  # a side alone: no swapped loss has trained them
+
+
+def test_grids_of_other_sizes_have_no_swapped_loss_and_start_by_k_means(tiny_config, tiny_data):
+    tree = tiny_config.model_dump(mode="json")
+    tree["model"]["layout"] = "grid"
+    model, before = start(Config.model_validate(tree), tiny_data)
+    assert model.weights_of_losses["swapped"] == 0
+    shared = slice(*model.quantizer.ranges["shared"])
+    assert (np.asarray(model.quantizer.codebook)[shared] != before[shared]).any()

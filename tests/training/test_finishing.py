@@ -39,6 +39,14 @@ def test_idle_shared_codes_are_left_out_and_it_is_said_where_codes_had_to_agree(
     assert found.quantizer.range_of("shared") == (0, 3) and said == ["3 of 4 shared codes are in use"]
 
 
+def test_where_idle_codes_cannot_go_it_is_said(tiny_config):
+    config, said = changed(tiny_config, quantizer={"fine": 0, "heads": 2}), []
+    config = config.model_copy(update={"loss": config.loss.model_copy(update={"agreement": 1.0})})
+    model = build_model(config)
+    assert finished(model, config, none_needed, said.append) is model
+    assert said == ["idle shared codes stay: kind=nearest with heads=2 is not one table of them"]
+
+
 def test_averaged_weights_are_taken(tiny_config):
     config = changed(
         tiny_config, kind="vqgan", discriminator={"filters": [8, 8], "audio_scales": 1}, quantizer={"fine": 0}

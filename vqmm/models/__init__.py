@@ -1,7 +1,7 @@
 """Trainable models."""
 
 from vqmm.models.adversary import Adversary
-from vqmm.models.alphabet import without_idle_codes
+from vqmm.models.alphabet import counts_codes, without_idle_codes
 from vqmm.models.autoencoder import PairAutoencoder
 from vqmm.models.build import build_model
 from vqmm.models.build_vocoder import build_vocoder
@@ -33,6 +33,7 @@ __all__ = [
     "Vocoder",
     "build_model",
     "build_vocoder",
+    "counts_codes",
     "layout_of",
     "remade",
     "without_idle_codes",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import keras
@@ -45,10 +46,16 @@ def build_model(config: Config) -> PairAutoencoder:
         )
     quantizer = build_quantizer(config)
     quantizer.start(not config.schedule.quantize_from)
+    networks = _networks(config, parts, list(quantizer.ranges))
+    if config.model.layout == "grid":
+        tokens = {name: math.prod(encoder.grid_shape) for name, encoder in networks["encoders"].items()}
+        if len(set(tokens.values())) > 1:
+            _check_token_losses(config, tokens)
+            weights["swapped"] = 0.0  # on by default
     made = VQGAN if kind == "vqgan" else VQVAE
     return made(
         **parts,
-        **_networks(config, parts, list(quantizer.ranges)),
+        **networks,
         quantizer=quantizer,
         weights={key: weights[key] for key in made.WEIGHTS},
         align_from=config.schedule.quantize_from,
@@ -101,6 +108,17 @@ def _sizes(parts: dict[str, Any]) -> dict[str, tuple[int, ...]]:
         name: parts["features"][name](keras.Input(shape)).shape[1:]
         for name, shape in parts["input_shapes"].items()
     }
+
+
+def _check_token_losses(config: Config, tokens: dict[str, int]) -> None:
+    """Refuses losses that compare a pair token by token where its sides do not have as many."""
+    for key in ("agreement", "cross_commitment", "paired_ema"):
+        if value := getattr(config.loss, key):
+            raise UserError(
+                f"loss.{key}={value} compares a pair token by token, and model.layout=grid gives "
+                f"{' and '.join(f'{count} of {name}' for name, count in tokens.items())}; set it to 0, "
+                "or take model.layout=slots"
+            )
 
 
 def _networks(config: Config, parts: dict[str, Any], private: list[str], widening: int = 1) -> dict[str, Any]:

@@ -30,11 +30,13 @@ def build_quantizer(config: Config) -> Quantizer:
     spec, seed = config.model.quantizer, config.seed
     sizes = {"shared": spec.shared, "image": spec.image, "audio": spec.audio}
     sizes = {name: size for name, size in sizes.items() if size}
-    if config.loss.paired_ema and spec.shared_update != "ema":
+    if config.loss.paired_ema and (spec.kind, spec.shared_update) != ("nearest", "ema"):
         raise UserError(
-            f"loss.paired_ema={config.loss.paired_ema} moves codes by averages, "
-            f"and model.quantizer.shared_update={spec.shared_update}; set it to ema"
+            f"loss.paired_ema={config.loss.paired_ema} moves codes by averages, and model.quantizer has "
+            f"kind={spec.kind}, shared_update={spec.shared_update}; set them to nearest and ema, "
+            "or paired_ema to 0"
         )
+    _check_used(spec)
     plain = spec.kind == spec.private_kind == "nearest"
     if plain and not spec.lookup_dim and spec.heads == spec.private_residual == 1:
         rules = {name: spec.shared_update if name == "shared" else spec.update for name in sizes}
@@ -66,9 +68,34 @@ def _part(name: str, size: int, spec: Spec, seed: int) -> Quantizer:
         _single(name, kind, size // parts, stretch, levels, rule, spec, seed + place)
         for place in range(parts)
     ]
-    if parts == 1:
-        return made[0]
-    return GroupedQuantizer(made) if name == "shared" else ResidualQuantizer(made)
+    if name == "shared":
+        made = [_widened(part, stretch, seed + place) for place, part in enumerate(made)]
+        return made[0] if parts == 1 else GroupedQuantizer(made)
+    # One projection around all levels: each refines what the one before has left.
+    return _widened(made[0] if parts == 1 else ResidualQuantizer(made), stretch, seed)
+
+
+def _widened(inner: Quantizer, dim: int, seed: int) -> Quantizer:
+    return inner if inner.dim == dim else ProjectedQuantizer(inner, dim, seed)
+
+
+def _check_used(spec: Spec) -> None:
+    """Refuses settings that the chosen kinds would not read."""
+    kinds = {"kind": spec.kind, "private_kind": spec.private_kind}
+    if spec.lookup_dim and not {"nearest", "sim"} & set(kinds.values()):
+        raise UserError(
+            f"model.quantizer.lookup_dim={spec.lookup_dim} is for nearest and sim, and {kinds} look "
+            "nothing up; leave it out"
+        )
+    for key, levels, kind in (
+        ("shared_levels", spec.shared_levels, spec.kind),
+        ("private_levels", spec.private_levels, spec.private_kind),
+    ):
+        if levels and kind != "fsq":
+            raise UserError(
+                f"model.quantizer.{key}={list(levels)} is for fsq, and the kind is {kind}; "
+                "leave it out or take fsq"
+            )
 
 
 def _single(
@@ -86,15 +113,17 @@ def _single(
                 f"model.quantizer.{key}={list(levels)} multiply to {math.prod(levels)}, and {name} has "
                 f"{size} codes; for 256 codes take [8, 8, 4] or 240 and [8, 6, 5], for 1000 [8, 5, 5, 5]"
             )
-        inner = FSQ(levels)
+        inner = FSQ(levels, estimator=spec.estimator)
     else:
         bits = size.bit_length() - 1
         if 2**bits != size:
             raise UserError(
                 f"model.quantizer: {size} codes of {name} with {kind}: take a power of 2, as {2**bits}"
             )
-        inner = LookupFree(bits, kind == "bsq", spec.entropy, commitment=spec.commitment)
-    return inner if inner.dim == dim else ProjectedQuantizer(inner, dim, seed)
+        inner = LookupFree(
+            bits, kind == "bsq", spec.entropy, commitment=spec.commitment, estimator=spec.estimator
+        )
+    return inner
 
 
 def _nearest(

@@ -31,7 +31,7 @@ def start_codebook(model: VQVAE, batches: Iterable[Mapping[str, Any]], seed: int
     rng = np.random.default_rng(seed)
     for name, parts in _latents(model, batches).items():
         start, stop = model.quantizer.ranges[name]
-        if name in trained:
+        if name in trained and len(parts) > 1:  # a side alone has no swapped loss
             continue
         share = min(min(map(len, parts)), MOST_TOKENS * (stop - start) // len(parts))
         tokens = np.concatenate([part[rng.permutation(len(part))[:share]] for part in parts])

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from vqmm.config import Config
-from vqmm.models import VQVAE, Adversary, without_idle_codes
+from vqmm.models import VQVAE, Adversary, counts_codes, without_idle_codes
 from vqmm.training.fine_fit import with_fine_codes
 
 
@@ -28,10 +28,13 @@ def finished(
         model.take_averages()
     if not isinstance(model, VQVAE):
         return model
-    if config.loss.agreement:
+    if config.loss.agreement and counts_codes(model):
         model = without_idle_codes(model)
         start, stop = model.quantizer.range_of("shared")
         say(f"{stop - start} of {config.model.quantizer.shared} shared codes are in use")
+    elif config.loss.agreement:
+        spec = config.model.quantizer
+        say(f"idle shared codes stay: kind={spec.kind} with heads={spec.heads} is not one table of them")
     wanted, layout = config.model.quantizer.fine, config.model.layout
     if not wanted:
         return model
