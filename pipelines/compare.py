@@ -12,7 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.cli import local_path, run
+from vqmm.config import Config, load_config
+from vqmm.data.records import Dataset
 from vqmm.errors import UserError
+from vqmm.training.prior_run import prior_config
+from vqmm.training.run_folder import RunFolder, check_same, has_weights, identity
 
 DESCRIPTION = "Trains and judges configs on the same data, over seeds; writes comparison.json and .html."
 EXAMPLES = """\
@@ -21,10 +25,12 @@ EXAMPLES = """\
   python -m pipelines.compare configs/a.yaml configs/b.yaml --data data/mine --out runs/ab --set seed=7
 
 Each run trains and is judged by the verbs, in a process of its own, in OUT/CONFIG/seedN. A run that is
-there is resumed, or taken as it is."""
+there is resumed, or taken as it is; one of another config or other data is refused."""
 
 
 COLUMN = 34  # characters that a column of figures with their intervals takes
+# What a finished run may have otherwise (see `CHANGEABLE`) and what then changes its figures.
+FIGURES_FOLLOW = ("train.steps", "train.early_stop", "train.model", "evaluate", "prior.sampling")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -55,20 +61,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> None:
     """Trains what is missing, judges it, writes and shows the table."""
     from vqmm.atomic import write_atomic
-    from vqmm.config import load_config
     from vqmm.evaluation.comparison import differences, run_figures, spreads
 
     configs = _configs(args)
     against = args.against or next(iter(configs))
     if against not in configs:
         raise UserError(f"--against {against}: no such config; it is one of {', '.join(configs)}")
-    for config in configs.values():  # all are read before hours are spent on the first
-        load_config(config, args.set)
     folders = {name: [args.out / name / f"seed{seed}" for seed in range(args.seeds)] for name in configs}
+    settings = [[*args.set, f"seed={seed}"] for seed in range(args.seeds)]
+    merged = {name: [load_config(config, sets) for sets in settings] for name, config in configs.items()}
+    dataset = Dataset.open(args.data)
+    # All are looked at before hours are spent on the first.
+    done = {
+        folder: _finished(folder, config, dataset)
+        for name in configs
+        for folder, config in zip(folders[name], merged[name], strict=True)
+    }
     rows: list[dict[str, Any]] = []
     for name, config in configs.items():
-        for seed, folder in enumerate(folders[name]):
-            _train_and_judge(config, args.data, folder, [*args.set, f"seed={seed}"], args.json)
+        for folder, sets in zip(folders[name], settings, strict=True):
+            if not done[folder]:
+                _train_and_judge(config, args.data, folder, sets, args.json)
         found = [run_figures(folder, args.quality) for folder in folders[name]]
         rows.append({"what": name, "config": str(config), "figures": spreads(found)})
     for row in rows:
@@ -81,7 +94,7 @@ def main(args: argparse.Namespace) -> None:
         {
             **row,
             "gallery": load_gallery(args.out / row["what"] / "seed0" / "report" / "gallery.npz"),
-            "sample_rate": load_config(configs[row["what"]], args.set).data.audio.sample_rate,
+            "sample_rate": merged[row["what"]][0].data.audio.sample_rate,
         }
         for row in rows
     ]
@@ -123,9 +136,28 @@ def _configs(args: argparse.Namespace) -> dict[str, Path]:
     return dict(zip(names, files, strict=True))
 
 
+def _finished(folder: Path, config: Config, dataset: Dataset) -> bool:
+    """Whether a folder holds the figures that are asked for.
+
+    Raises:
+        UserError: it holds a run of another config or other data.
+    """
+    if config.prior is not None:
+        config = prior_config(config)
+    dataset.check(config)
+    held, judged = RunFolder(folder), folder / "evaluation.json"
+    if not judged.exists() and not has_weights(held):
+        return False
+    found = check_same(held, config, identity(dataset), "Give another --out or remove that folder")
+    if any(d.key == key or d.key.startswith(f"{key}.") for d in found for key in FIGURES_FOLLOW):
+        return False  # the verbs go on from what is there
+    if not judged.exists():
+        return False
+    data = json.loads(judged.read_text(encoding="utf-8"))["data"]  # `evaluate` may have had others since
+    return data["checksum"] == dataset.checksum and data["split"] == "test"
+
+
 def _train_and_judge(config: Path, data: str, folder: Path, sets: list[str], quiet: bool) -> None:
-    if (folder / "evaluation.json").exists():
-        return
     words = [word for pair in sets for word in ("--set", pair)]
     trained = (folder / "model.keras").exists()
     peak = _verb(quiet, "train", "--config", config, "--data", data, "--run", folder, *words)

@@ -11,6 +11,7 @@ from rich.console import Console
 from pipelines import compare
 from vqmm.config import save_config
 from vqmm.evaluation.comparison import FIGURES, Spread
+from vqmm.training.run_folder import create_run, identity
 
 DIFFERENCES = (
     "code distance, audio to image",
@@ -52,19 +53,57 @@ def test_trains_and_judges_then_takes_what_is_there(configs, tiny_data, tmp_path
     assert row["figures"]["peak memory, MiB"]["low"] > 100
     assert row["figures"]["seconds to quality"]["mean"] > 0
 
-    shutil.copytree(tmp_path / "agreed", tmp_path / "plain")  # as if it had been trained before
+    def refused(*args):
+        """Before anything is trained or written."""
+        told = verb("compare", *args, *common).refusal()
+        assert "Give another --out or remove that folder" in told and "Traceback" not in told
+        assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("evaluation.json")} == times
+        return told
+
+    again = configs / "again.yaml"  # the config under another name, whose run has been trained before
+    shutil.copy(configs / "agreed.yaml", again)
+    shutil.copytree(tmp_path / "agreed", tmp_path / "again")
+    shutil.copytree(tmp_path / "agreed", tmp_path / "plain")  # and a run that is not its config's
     times = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("evaluation.json")}
-    both = verb("compare", "--ablations", configs, *common)
-    assert both.status == 0 and "agreed" in both.out and "plain" in both.out and "pair agreement" in both.out
+    assert "plain/seed0 holds a run of another config: loss.agreement: 1.0 → 0.0" in refused(
+        "--ablations", configs
+    )
+    assert "train.batch_size: 8 → 4" in refused(again, "--set", "train.batch_size=4")
+    data = tmp_path / "again" / "seed0" / "data.json"
+    kept = data.read_text()
+    data.write_text(kept.replace(tiny_data.checksum, "0" * 64))
+    assert "was trained on other data: checksum: '0000" in refused(again)
+    data.write_text(kept)
+
+    free = ("--set", "train.keep_checkpoints=5", "--set", "name=otherwise")  # no figure follows these
+    both = verb("compare", configs / "agreed.yaml", again, *common, *free)
+    assert both.status == 0 and "agreed" in both.out and "again" in both.out and "pair agreement" in both.out
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("evaluation.json")} == times
     tree = json.loads((tmp_path / "comparison.json").read_text())
-    assert [row["what"] for row in tree["rows"]] == ["agreed", "plain"] and tree["against"] == "agreed"
+    assert [row["what"] for row in tree["rows"]] == ["agreed", "again"] and tree["against"] == "agreed"
     assert tree["rows"][0]["differences"] == {}
     for figure in tree["rows"][1]["differences"].values():  # a copy: no item differs
         assert figure["value"] == 0 and figure["ci95"] == [0, 0] and figure["n"] == 8
     assert {*DIFFERENCES} <= set(tree["rows"][1]["differences"]) and "more than agreed" in both.out
     page = (tmp_path / "comparison.html").read_text()
     assert "2 configs compared" in page and page.count("data:image/svg+xml") == 2
+
+
+def test_figures_that_are_not_of_what_is_asked_are_made_anew(tiny_config, tiny_data, tmp_path):
+    def asked(**train):
+        spec = tiny_config.train.model_copy(update=train)
+        return compare._finished(tmp_path, tiny_config.model_copy(update={"train": spec}), tiny_data)
+
+    assert not asked()  # there is nothing
+    with create_run(tmp_path, tiny_config, identity(tiny_data)) as run:
+        run.model.touch()
+    assert not asked()  # it has not been judged
+    judged = {"checksum": tiny_data.checksum, "split": "test"}
+    for data in (judged, {**judged, "checksum": "other"}, {**judged, "split": "train"}):
+        (tmp_path / "evaluation.json").write_text(json.dumps({"data": data}))
+        assert asked() == (data == judged)
+    (tmp_path / "evaluation.json").write_text(json.dumps({"data": judged}))
+    assert asked(keep_checkpoints=5) and not asked(steps=99) and not asked(model="last")
 
 
 def test_refusals_come_before_any_training(configs, tiny_data, tmp_path, verb):

@@ -149,7 +149,7 @@ def create_run(folder: str | Path, config: Config, data: Mapping[str, Any]) -> I
     run.path.mkdir(parents=True, exist_ok=True)
     with hold(run.lock):
         if has_weights(run):
-            _check_same(run, config, data)
+            check_same(run, config, data)
         else:
             write_atomic(run.data, json.dumps(dict(data), indent=2) + "\n")
         with replacing(run.config) as part:
@@ -166,7 +166,43 @@ def check_run(folder: str | Path, config: Config, data: Mapping[str, Any]) -> No
     if run.path.is_dir():
         with hold(run.lock):
             if has_weights(run):
-                _check_same(run, config, data)
+                check_same(run, config, data)
+
+
+def check_same(
+    run: RunFolder, config: Config, data: Mapping[str, Any], remedy: str = "Give another --run"
+) -> list[Difference]:
+    """Refuses a config or data that are not those of the run in a folder.
+
+    Args:
+        run: with a config.
+        config, data: as for `create_run`.
+        remedy: what the caller's options offer, told with a refusal.
+
+    Returns:
+        What differs and may: keys in `CHANGEABLE`.
+
+    Raises:
+        UserError: listing what differs and may not.
+    """
+    old = load_config(run.config)
+    found = differences(old.model_dump(mode="json"), config.model_dump(mode="json"))
+    refused = [d for d in found if not _may_change(d)]
+    if refused:
+        raise UserError(
+            f"{run.path} holds a run of another config: {'; '.join(map(str, refused))}. {remedy}, or "
+            f"take the config in {run.config}. Free to change: {', '.join(CHANGEABLE)} (steps may only grow)"
+        )
+    before = json.loads(run.data.read_text(encoding="utf-8")) if run.data.exists() else {}
+    if before and before.get("checksum") != data["checksum"]:
+        raise UserError(
+            f"{run.path} was trained on other data: "
+            f"{'; '.join(map(str, differences(before, dict(data))))}. {remedy}, or take the same --data"
+        )
+    books = [known.get("tokenizer", {}).get("fingerprint") for known in (before, data)]
+    if before and None not in books:
+        check_fingerprint(run.path, *books)
+    return found
 
 
 def has_weights(run: RunFolder) -> bool:
@@ -229,26 +265,6 @@ def _check_place(run: RunFolder) -> None:
                 f"{run.path} is not empty and holds no run (found {', '.join(other[:3])}); "
                 "give a new folder, so that nothing of yours is overwritten"
             )
-
-
-def _check_same(run: RunFolder, config: Config, data: Mapping[str, Any]) -> None:
-    old = load_config(run.config)
-    found = differences(old.model_dump(mode="json"), config.model_dump(mode="json"))
-    refused = [d for d in found if not _may_change(d)]
-    if refused:
-        raise UserError(
-            f"{run.path} holds a run of another config: {'; '.join(map(str, refused))}. Give another --run, "
-            f"or the config in {run.config}. Free to change: {', '.join(CHANGEABLE)} (steps may only grow)"
-        )
-    before = json.loads(run.data.read_text(encoding="utf-8")) if run.data.exists() else {}
-    if before and before.get("checksum") != data["checksum"]:
-        raise UserError(
-            f"{run.path} was trained on other data: "
-            f"{'; '.join(map(str, differences(before, dict(data))))}. Give another --run, or the same --data"
-        )
-    books = [known.get("tokenizer", {}).get("fingerprint") for known in (before, data)]
-    if before and None not in books:
-        check_fingerprint(run.path, *books)
 
 
 def _may_change(difference: Difference) -> bool:
