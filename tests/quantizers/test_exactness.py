@@ -25,16 +25,21 @@ def made(**settings):
 def parts(step, count=8, tokens=(5, 7)):
     rng = np.random.default_rng(step)
     audio, image = (rng.normal(size=(count, t, 3)).astype("float32") for t in tokens)
-    return {"audio": audio, "image": image, "audio_mask": np.arange(count) % 3 != step % 3}
+    present = np.arange(count) < {3: count // 2, 4: 0}.get(step, count)  # on one replica alone, on none
+    return {
+        "audio": audio,
+        "image": image,
+        "audio_mask": np.arange(count) % 3 != step % 3,
+        "image_mask": present,
+    }
 
 
 def assignments(quantizer, items):
-    mask = tf.convert_to_tensor(items["audio_mask"])
-    whole = tf.ones_like(mask)
+    mask, present = (tf.convert_to_tensor(items[f"{name}_mask"]) for name in ("audio", "image"))
     return [
         Assignment(items["audio"], quantizer.nearest(items["audio"], "shared"), mask, "shared"),
-        Assignment(items["image"], quantizer.nearest(items["image"], "shared"), whole, "shared"),
-        Assignment(items["image"], quantizer.nearest(items["image"], "image"), whole, "image"),
+        Assignment(items["image"], quantizer.nearest(items["image"], "shared"), present, "shared"),
+        Assignment(items["image"], quantizer.nearest(items["image"], "image"), present, "image"),
     ]
 
 

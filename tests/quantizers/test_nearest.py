@@ -83,6 +83,38 @@ def test_moving_average_follows_numpy_and_order_does_not_matter():
     np.testing.assert_allclose(forward.codebook, backward.codebook, atol=1e-6)
 
 
+def test_a_range_without_tokens_stays_as_it_is():
+    """Step by step in numpy, smoothing included: only ranges with tokens take part."""
+    quantizer = VectorQuantizer(
+        {"shared": 4, "image": 3}, 2, "euclidean", decay=0.5, epsilon=0.1, revive_below=0.0, seed=5
+    )
+    table, counts = np.array(quantizer.codebook, "float64"), np.ones(7)
+    sums = table.copy()
+    for step in range(12):
+        x = latents(step, 4, 6, 2)
+        # Images are missing as a whole, masked as a whole, or there; once in a while.
+        present = {"shared": np.arange(4) != step % 4, "image": np.full(4, step % 4 == 3)}
+        parts = {name: np.array(quantizer.nearest(x, name)) for name in present}
+        names = ["shared"] if step % 4 == 0 else ["image", "shared"]
+        quantizer.update([Assignment(x, parts[name], present[name], name) for name in names])
+        for name, (start, stop) in quantizer.ranges.items():
+            rows, tokens = parts[name][present[name]].ravel(), x[present[name]].reshape(-1, 2)
+            if len(rows):
+                hits = np.bincount(rows, minlength=7)[start:stop]
+                of_code = np.stack([tokens[rows == code].sum(0) for code in range(start, stop)])
+                counts[start:stop] = 0.5 * counts[start:stop] + 0.5 * hits
+                sums[start:stop] = 0.5 * sums[start:stop] + 0.5 * of_code
+                total = counts[start:stop].sum()
+                smooth = (counts[start:stop] + 0.1) / (total + 0.1 * (stop - start)) * total
+                table[start:stop] = sums[start:stop] / smooth[:, None]
+        for held, expected in (
+            (quantizer.counts, counts),
+            (quantizer.sums, sums),
+            (quantizer.codebook, table),
+        ):
+            np.testing.assert_allclose(held, expected, rtol=1e-4, atol=1e-5, err_msg=f"step {step}")
+
+
 def test_gradient_ranges_are_left_to_the_optimizer():
     quantizer = VectorQuantizer({"shared": 4, "image": 3}, 2, update={"shared": "gradient", "image": "ema"})
     before = np.array(quantizer.codebook)

@@ -171,7 +171,8 @@ class VectorQuantizer(Quantizer):
 
         Counts and sums are added over modalities and replicas before the one
         moving average; codes that are hardly used are then placed anew on random
-        latents, each modality having the same chance.
+        latents, each modality having the same chance. A range that has no token in the
+        step, on any replica, stays as it is: averages of nothing would fade to zero.
 
         Args:
             assignments: one for each modality and range; order does not matter.
@@ -184,21 +185,21 @@ class VectorQuantizer(Quantizer):
             counts = counts + ops.segment_sum(weights, rows, self.num_codes)
             sums = sums + ops.segment_sum(tokens * weights[:, None], rows, self.num_codes)
         counts, sums = sum_over_replicas([counts, sums])
-        moved = ops.cast(ops.convert_to_tensor(self._averaged_rows()), "float32") * self.started
+        counted = self.started * ops.cast(self._even_share(counts) > 0.0, "float32")
+        moved = ops.cast(ops.convert_to_tensor(self._averaged_rows()), "float32") * counted
         new_counts = self.decay * self.counts + (1.0 - self.decay) * counts
         new_sums = self.decay * self.sums + (1.0 - self.decay) * sums
         codes = self.unit(self._divide(new_sums, new_counts))
         dead = ops.zeros_like(counts)
         if self.revive_below:
             (candidates,) = sum_over_replicas([self._candidates(assignments)])
-            present = self._even_share(counts) > 0.0  # a range without tokens this step stays as it is
-            dead = self._dead(new_counts) * moved * ops.cast(present, "float32")
+            dead = self._dead(new_counts) * moved
             new_counts = new_counts + dead * (self._even_share(new_counts) - new_counts)
             new_sums = new_sums + dead[:, None] * (candidates * new_counts[:, None] - new_sums)
             codes = codes + dead[:, None] * (candidates - codes)
         keep = 1.0 - moved
         # Codes that gradients move are counted as well: `live` asks for it.
-        self.counts.assign(self.counts + self.started * (new_counts - self.counts))
+        self.counts.assign(self.counts + counted * (new_counts - self.counts))
         self.sums.assign(keep[:, None] * self.sums + moved[:, None] * new_sums)
         self.ages.assign((self.ages + moved) * (1.0 - dead))
         self.codebook.assign(keep[:, None] * self.codebook + moved[:, None] * codes)
