@@ -230,6 +230,15 @@ def test_rotation_takes_latents_to_their_values_and_keeps_angles(seed, scale):
 REFUSED = {
     "euclidean codebook": lambda: ResidualQuantizer([nearest(distance="cosine"), nearest()]),
     "do not shrink": lambda: ResidualQuantizer([FSQ((3, 3)), FSQ((3, 3))]),
+    "is ProjectedQuantizer, which holds": lambda: ResidualQuantizer([ProjectedQuantizer(nearest(2), 4)]),
+    r"around them: ProjectedQuantizer\(ResidualQuantizer": lambda: ResidualQuantizer(
+        [ProjectedQuantizer(FSQ((3, 3)), 4), ProjectedQuantizer(LookupFree(2), 4)]
+    ),
+    "is GroupedQuantizer, which holds": lambda: ResidualQuantizer([GroupedQuantizer([nearest()])]),
+    "level 1 is ResidualQuantizer": lambda: ResidualQuantizer([nearest(), ResidualQuantizer([nearest()])]),
+    "is JointQuantizer, which holds": lambda: ResidualQuantizer([JointQuantizer({"shared": nearest()})]),
+    "have 3221225472 together": lambda: JointQuantizer({name: LookupFree(30) for name in "abc"}),
+    "at most 2147483647, take fewer": lambda: GroupedQuantizer([LookupFree(30), LookupFree(30)]),
     "all of the same dim": lambda: ResidualQuantizer([nearest(3), nearest(4)]),
     "sums several": lambda: ResidualQuantizer([nearest(estimator="rotation")]),
     "legal: 0 to 1": lambda: ResidualQuantizer([nearest()], dropout=1.5),
@@ -261,5 +270,24 @@ def test_what_cannot_work_is_refused_when_it_is_made(reason):
 
 
 def test_a_joint_quantizer_wants_to_know_the_range():
-    with pytest.raises(ValueError, match="name a range"):
-        FAMILY["joint"]()(latents(12, 1, 1, 4))
+    quantizer, x = FAMILY["joint"](), latents(12, 1, 1, 4)
+    with pytest.raises(ValueError, match="name a range: this quantizer has shared, image"):
+        quantizer(x)
+    codes = quantizer.nearest(x, "image")
+    with pytest.raises(ValueError, match="name a range: this quantizer has shared, image"):
+        quantizer.update([Assignment(x, codes, None)])
+    with pytest.raises(ValueError, match=r"range 'imege'.*did you mean 'image'.* has shared, image"):
+        quantizer.update([Assignment(x, codes, None, "image"), Assignment(x, codes, None, "imege")])
+
+
+def test_a_projection_around_a_residual_learns_on_both_sides():
+    """What a refused level is to be written as: its outer projections get a gradient, and it saves."""
+    quantizer = ProjectedQuantizer(ResidualQuantizer([nearest(2, seed=1), nearest(2, seed=2)]), 4)
+    x = tf.constant(latents(13, 3, 5, 4))
+    with tf.GradientTape() as tape:
+        out = quantizer(x)
+        loss = tf.reduce_sum(tf.square(out.values - x)) + sum(out[2:])
+    for gradient in tape.gradient(loss, quantizer.trainable_variables):
+        assert np.abs(gradient).max() > 0
+    np.testing.assert_allclose(quantizer.codes_to_values(out.codes), out.values, atol=1e-5)
+    assert out.codes.shape == (3, 5, 2)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import keras
@@ -14,6 +14,8 @@ from vqmm.quantizers.estimators import ESTIMATORS, estimate
 
 Cluster = Callable[[np.ndarray, int], np.ndarray]
 """From tokens f32[n, E] and a number k to k centres f32[k, E], as k-means does it."""
+
+MOST_CODES = 2**31 - 1  # codes are int32
 
 
 class Quantized(NamedTuple):
@@ -198,6 +200,20 @@ class Quantizer(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "estimator": self.estimator}
+
+
+def count_codes(sizes: Iterable[int]) -> int:
+    """Codes of all parts together.
+
+    Raises:
+        ValueError: more than an int32 can count.
+    """
+    sizes = list(sizes)
+    if sum(sizes) > MOST_CODES:
+        raise ValueError(
+            f"parts of {sizes} codes have {sum(sizes)} together; at most {MOST_CODES}, take fewer"
+        )
+    return sum(sizes)
 
 
 def masked_mse(a: Any, b: Any, present: Any) -> Any:

@@ -10,9 +10,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from vqmm.quantizers.base import Quantized, Quantizer
-
-MOST_CODES = 2**31 - 1
+from vqmm.quantizers.base import MOST_CODES, Quantized, Quantizer
 
 
 @keras.saving.register_keras_serializable("vqmm")

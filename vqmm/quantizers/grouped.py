@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from vqmm.quantizers.base import Assignment, Cluster, Quantized, Quantizer
+from vqmm.quantizers.base import Assignment, Cluster, Quantized, Quantizer, count_codes
 
 
 @keras.saving.register_keras_serializable("vqmm")
@@ -23,7 +23,8 @@ class GroupedQuantizer(Quantizer):
             stretch for each of `parts`.
 
     Raises:
-        ValueError: heads with more than one quantizer, or parts that differ in dim or distance.
+        ValueError: heads with more than one quantizer, parts that differ in dim or distance, or more
+            codes together than an int32 can count.
     """
 
     def __init__(self, parts: Sequence[Quantizer], heads: int | None = None, **kwargs: Any):
@@ -44,7 +45,7 @@ class GroupedQuantizer(Quantizer):
         self.dim = count * parts[0].dim
         self.distance = parts[0].distance
         self.codes_per_token = count
-        self.num_codes = sum(part.num_codes for part in parts)
+        self.num_codes = count_codes(part.num_codes for part in parts)
         self._of_group = parts * heads if heads else parts
         starts = np.cumsum([0, *(part.num_codes for part in parts[:-1])]).tolist()
         self._starts = starts * heads if heads else starts

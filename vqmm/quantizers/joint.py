@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from vqmm.quantizers.base import Assignment, Cluster, Quantized, Quantizer
+from vqmm.quantizers.base import Assignment, Cluster, Quantized, Quantizer, count_codes
 
 
 @keras.saving.register_keras_serializable("vqmm")
@@ -28,7 +28,8 @@ class JointQuantizer(Quantizer):
     Inputs: latents f32[B, T, dim]; range, which must be given; present bool[B].
 
     Raises:
-        ValueError: no parts, or of other dims; at a call without a range.
+        ValueError: no parts, of other dims, or of more codes together than an int32 can count; at a
+            call or an update without a range.
     """
 
     def __init__(self, parts: Mapping[str, Quantizer], **kwargs: Any):
@@ -44,7 +45,7 @@ class JointQuantizer(Quantizer):
         self.parts = dict(parts)
         self.dim = next(iter(dims.values()))
         sizes = [part.num_codes for part in self.parts.values()]
-        self.num_codes = sum(sizes)
+        self.num_codes = count_codes(sizes)
         ends = np.cumsum(sizes).tolist()
         self.ranges = {
             name: (end - size, end) for name, size, end in zip(self.parts, sizes, ends, strict=True)
@@ -86,6 +87,8 @@ class JointQuantizer(Quantizer):
         return self.part(range).codes_to_values(self._inside(codes, range))
 
     def update(self, assignments: Sequence[Assignment]) -> None:
+        for a in assignments:
+            self.part(a.range)  # refuses what is in no range: it would be left out
         for name, part in self.parts.items():
             mine = [
                 a._replace(codes=self._inside(a.codes, name), range=None)

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from vqmm.quantizers.base import Assignment, Cluster, Quantized, Quantizer
+from vqmm.quantizers.base import Assignment, Cluster, Quantized, Quantizer, count_codes
 from vqmm.quantizers.fsq import FSQ
 from vqmm.quantizers.lookup_free import LookupFree
 
@@ -22,14 +22,15 @@ class ResidualQuantizer(Quantizer):
     commitment losses of later levels cancel in the gradient of earlier ones.
 
     Args:
-        parts: the levels, each a quantizer of the same dim with one code a token. Codes
-            of level l count from the sum of the sizes before it.
+        parts: the levels, each a quantizer of the same dim that holds no other (a projection goes
+            around the residual). Codes of level l count from the sum of the sizes before it.
         dropout: share of calls in training that keep only the first levels, their number
             drawn evenly from 1 to all (section III-C); the codes of the others are -1.
         seed: of that draw.
 
     Raises:
-        ValueError: fewer than one level, other dims, or a level that cannot shrink a residual.
+        ValueError: fewer than one level, other dims, a level that cannot shrink a residual or holds
+            other quantizers, or more codes together than an int32 can count.
     """
 
     def __init__(self, parts: Sequence[Quantizer], dropout: float = 0.0, seed: int = 0, **kwargs: Any):
@@ -38,10 +39,13 @@ class ResidualQuantizer(Quantizer):
         dims = [part.dim for part in parts]
         if not parts or len(set(dims)) != 1:
             raise ValueError(f"parts of dim {dims}: give at least one level, all of the same dim")
-        if any(part.codes_per_token != 1 for part in parts):
-            raise ValueError(
-                "a level has one code a token; give the levels themselves, not a residual of them"
-            )
+        for place, part in enumerate(parts):
+            # Values of a level come without gradient, and nothing around a quantizer would learn.
+            if any(isinstance(layer, Quantizer) and layer is not part for layer in part._flatten_layers()):
+                raise ValueError(
+                    f"level {place} is {type(part).__name__}, which holds other quantizers; give the levels "
+                    "themselves, and project around them: ProjectedQuantizer(ResidualQuantizer([...]), dim)"
+                )
         if self.estimator == "rotation" or any(part.estimator == "rotation" for part in parts):
             raise ValueError(
                 "estimator='rotation' turns one latent to one value, a residual sums several; "
@@ -61,7 +65,7 @@ class ResidualQuantizer(Quantizer):
         self.random = keras.random.SeedGenerator(self.seed)
         self.dim = dims[0]
         self.codes_per_token = len(parts)
-        self.num_codes = sum(part.num_codes for part in parts)
+        self.num_codes = count_codes(part.num_codes for part in parts)
         self._starts = np.cumsum([0, *(part.num_codes for part in parts[:-1])]).tolist()
         self.built = True
 
