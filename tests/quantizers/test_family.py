@@ -81,6 +81,25 @@ def test_absent_items_add_nothing(kind):
 
 
 @every
+@pytest.mark.parametrize("shape", [(0, 5, 4), (3, 0, 4)])
+def test_no_tokens_are_no_loss_and_move_nothing(kind, shape):
+    quantizer = FAMILY[kind]()
+    name, x = a_range(quantizer), tf.zeros(shape)
+    with tf.GradientTape() as tape:
+        out = quantizer(x, range=name, present=tf.ones(shape[0], bool))
+        losses = out[2:]
+        total = sum(losses)
+    assert [float(loss) for loss in losses] == [0.0, 0.0, 0.0]
+    assert out.values.shape == shape and np.size(out.codes) == 0
+    for gradient in tape.gradient(total, quantizer.trainable_variables):
+        assert gradient is None or not np.any(gradient)
+    before = quantizer.get_weights()
+    quantizer.update([Assignment(x, out.codes, tf.ones(shape[0], bool), name)])
+    for old, new in zip(before, quantizer.get_weights(), strict=True):
+        np.testing.assert_array_equal(new, old)
+
+
+@every
 def test_computes_in_float32_under_mixed_precision(kind):
     x = latents(4, 2, 5, 4)
     before = keras.config.dtype_policy()
@@ -225,6 +244,22 @@ def test_rotation_takes_latents_to_their_values_and_keeps_angles(seed, scale):
         return (a * b).sum(1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)
 
     np.testing.assert_allclose(cosine(gradient, x.numpy()), cosine(pull.numpy(), q.numpy()), atol=1e-3)
+
+
+@pytest.mark.parametrize("length", [0.0, 1e-9])
+def test_rotation_of_a_latent_without_direction_is_its_code(length):
+    from vqmm.quantizers.estimators import rotate
+
+    x, q = tf.constant([[length, 0, 0], [3.0, 0, 0]]), tf.constant([[0, 2.0, 1.0], [0, 0, 1.0]])
+    pull = latents(14, 2, 3)
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        out = rotate(x, q)
+        loss = tf.reduce_sum(out * pull)
+    np.testing.assert_allclose(out, q, atol=1e-6)
+    gradient = tape.gradient(loss, x).numpy()
+    np.testing.assert_allclose(gradient[0], pull[0], atol=1e-6)  # straight through
+    np.testing.assert_allclose(np.linalg.norm(gradient[1]), np.linalg.norm(pull[1]) / 3, rtol=1e-5)
 
 
 REFUSED = {

@@ -219,10 +219,12 @@ def count_codes(sizes: Iterable[int]) -> int:
 def masked_mse(a: Any, b: Any, present: Any) -> Any:
     """Mean squared difference of f32[B, ...]; rows where present, bool[B], is False count as 0.
 
-    Divided by all rows, not by those present, so that replicas add up exactly.
+    Divided by all rows, not by those present, so that replicas add up exactly; 0 of no rows.
     """
     squares = ops.square(a - b)
-    return ops.mean(squares if present is None else squares * row_weights(present, squares))
+    if present is not None:
+        squares = squares * row_weights(present, squares)
+    return ops.sum(squares) / ops.maximum(ops.cast(ops.size(squares), "float32"), 1.0)
 
 
 def row_weights(present: Any, like: Any) -> Any:

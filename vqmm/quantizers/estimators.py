@@ -7,6 +7,7 @@ from typing import Any
 from keras import ops
 
 ESTIMATORS = ("straight_through", "rotation")
+SHORTEST = 1e-6  # latents below it have no direction to turn
 
 
 def estimate(estimator: str, latents: Any, values: Any) -> Any:
@@ -28,7 +29,7 @@ def rotate(latents: Any, values: Any) -> Any:
 
     The rotation takes each latent's direction to that of its value, so gradients are
     turned and scaled as the latent was: their angle to the value becomes their angle to
-    the latent.
+    the latent. A latent of no length has no direction and goes straight through.
 
     Args:
         latents, values: f32[..., D], D at least 2.
@@ -43,4 +44,5 @@ def rotate(latents: Any, values: Any) -> Any:
     along = ops.sum(latents * between, axis=-1, keepdims=True)
     ahead = ops.sum(latents * source, axis=-1, keepdims=True)
     rotated = latents - 2.0 * along * between + 2.0 * ahead * target
-    return rotated * (reach / ops.maximum(length, 1e-6))
+    rotated = rotated * (reach / ops.maximum(length, SHORTEST))
+    return ops.where(length > SHORTEST, rotated, straight_through(latents, values))

@@ -41,8 +41,9 @@ def draw_places(draws: Any, tokens: Sequence[Any], present: Sequence[Any]) -> An
     for modality, (x, weights) in enumerate(zip(tokens, present, strict=True)):
         mine = ops.logical_and(chosen == modality, ops.logical_and(rank >= 0, rank < local[modality]))
         at = ops.searchsorted(ops.cumsum(weights), ops.maximum(rank, 0.0) + 1.0)
-        at = ops.minimum(ops.cast(at, "int32"), ops.shape(x)[0] - 1)
-        places = places + ops.cast(mine, "float32")[:, None] * ops.take(x, at, axis=0)
+        one_more = ops.concatenate([x, ops.zeros_like(places[:1])])  # to be read where there is none
+        at = ops.minimum(ops.cast(at, "int32"), ops.shape(x)[0])
+        places = places + ops.cast(mine, "float32")[:, None] * ops.take(one_more, at, axis=0)
     return places
 
 
