@@ -28,6 +28,19 @@ def test_counts_over_batches(shape):
     assert told(metric) == {"agreement": 0.0, "overlap": 0.0, "exclusive": 0.0, "js_divergence": 0.0}
 
 
+def test_codes_outside_the_range_count_on_neither_side():
+    metric = CodeSharing(4, start=8)  # 8 to 11
+    metric.update_state(AUDIO, IMAGE)
+    inside = [(side >= 8) & (side < 12) for side in (AUDIO, IMAGE)]
+    both = inside[0] & inside[1]
+    assert 0 < both.sum() < both.size and ((AUDIO == IMAGE) & both).any()
+    assert told(metric)["agreement"] == pytest.approx((AUDIO == IMAGE)[both].mean())
+    metric.reset_state()
+    dropped = np.full((3, 2), -1, "int32")
+    metric.update_state(dropped, dropped)
+    assert told(metric)["agreement"] == 0.0
+
+
 def test_equal_sides_and_apart():
     metric = CodeSharing(15)
     metric.update_state(AUDIO, AUDIO)

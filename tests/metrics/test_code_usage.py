@@ -4,6 +4,7 @@ import pytest
 from scipy import stats
 
 from vqmm.metrics import CodeUsage
+from vqmm.metrics.codes import entropy_ratio
 
 CODES = np.random.default_rng(0).integers(5, 14, (12, 7)).astype("int32")
 
@@ -19,6 +20,15 @@ def test_counts_over_batches():
     assert found["entropy_ratio"] == pytest.approx(stats.entropy(counts, base=10), rel=1e-5)
     metric.reset_state()
     assert float(metric.result()["usage"]) == 0.0
+
+
+def test_one_code_is_used_evenly_as_the_offline_figure_says():
+    metric = CodeUsage(1, start=3)
+    metric.update_state(np.full((2, 4), 3, "int32"))
+    found = {name: float(value) for name, value in metric.result().items()}
+    counts = np.array([8])
+    assert found == {"usage": 1.0, "perplexity": 1.0, "entropy_ratio": float(entropy_ratio(counts))}
+    assert found["entropy_ratio"] == 1.0
 
 
 def test_missing_items_and_other_ranges_do_not_count():

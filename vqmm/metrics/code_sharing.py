@@ -18,7 +18,8 @@ class CodeSharing(keras.metrics.Metric):
 
     `update_state(audio_codes, image_codes, sample_weight)` takes codes i32[B, ...] that
     correspond place by place and, where modalities may be missing, bool[B]. `result()`
-    is a dict of f32 scalars: `agreement` (share of places with equal codes), `overlap`
+    is a dict of f32 scalars: `agreement` (share of places with equal codes, of those
+    where both sides' codes lie in the range), `overlap`
     (codes that both use over codes that either uses, Jaccard), `exclusive` (codes that
     one side alone uses over codes in use, 1 - overlap), `js_divergence` (of the two
     histograms, 0..1 bits).
@@ -44,14 +45,15 @@ class CodeSharing(keras.metrics.Metric):
             present = ops.ones_like(sides[0], dtype="bool")
         else:
             present = ops.broadcast_to(ops.cast(sample_weight, "bool")[:, None], ops.shape(sides[0]))
-        hits = []
+        hits, both = [], present
         for local in sides:
             inside = ops.logical_and(present, ops.logical_and(local >= 0, local < self.num_codes))
+            both = ops.logical_and(both, inside)
             rows = ops.reshape(ops.where(inside, local, 0), (-1,))
             hits.append(ops.segment_sum(ops.reshape(ops.cast(inside, "int64"), (-1,)), rows, self.num_codes))
-        same = ops.logical_and(present, sides[0] == sides[1])
+        same = ops.logical_and(both, sides[0] == sides[1])
         self.counts.assign_add(ops.stack(hits))
-        self.equal.assign_add(ops.stack([ops.sum(ops.cast(x, "int64")) for x in (same, present)]))
+        self.equal.assign_add(ops.stack([ops.sum(ops.cast(x, "int64")) for x in (same, both)]))
 
     def result(self) -> dict[str, Any]:
         counts = ops.cast(self.counts, "float32")

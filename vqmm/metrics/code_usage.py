@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 
@@ -18,8 +19,9 @@ class CodeUsage(keras.metrics.Metric):
 
     `update_state(codes, sample_weight)` takes codes i32[B, ...] and, where modalities
     may be missing, bool[B]. `result()` is a dict of f32 scalars: `usage` (share of
-    the codes used so far), `perplexity` (2 to the entropy), `entropy_ratio` (0..1).
-    The counts are integers, so that they stay exact however many there are.
+    the codes used so far), `perplexity` (2 to the entropy), `entropy_ratio` (0..1; 1
+    where there is one code). The counts are integers, so that they stay exact however
+    many there are.
     """
 
     def __init__(self, num_codes: int, start: int = 0, name: str = "code_usage", **kwargs: Any):
@@ -46,11 +48,10 @@ class CodeUsage(keras.metrics.Metric):
         counts = ops.cast(self.counts, "float32")
         shares = counts / ops.maximum(ops.sum(counts), 1.0)
         bits = -ops.sum(shares * ops.log2(ops.where(shares > 0, shares, ops.ones_like(shares))))
-        most = ops.log2(ops.cast(max(self.num_codes, 2), "float32"))
         return {
             "usage": ops.mean(ops.cast(counts > 0, "float32")),
             "perplexity": ops.power(2.0, bits),
-            "entropy_ratio": bits / most,
+            "entropy_ratio": bits / np.log2(self.num_codes) if self.num_codes > 1 else ops.ones(()),
         }
 
     def get_config(self) -> dict[str, Any]:
