@@ -22,8 +22,8 @@ def test_times_come_from_the_log():
     assert "train_seconds" not in cost_section([], 8, 16)
 
 
-def test_bits_of_an_item_are_those_of_all_its_codes():
-    found = cost_section([], 8, 16, {"image": 64 * 7.0, "audio": 0.0})
+def test_bits_of_an_item_are_those_that_its_modality_has():
+    found = cost_section([], 8, 16, {"image": 32.0 + 64 * 7.0, "audio": 32.0})
     assert found["bits_per_picture"]["value"] == 32.0 + 448.0 and found["bits_per_recording"]["value"] == 32.0
     assert cost_section([], 0, None) == {}
 

@@ -101,11 +101,18 @@ def test_the_very_item_is_asked_for_where_pairs_are_finer_than_labels(model, tin
 
 def test_a_grid_has_tokens_without_places(tiny_data, config):
     grid = config.model_copy(update={"model": config.model.model_copy(update={"layout": "grid"})})
-    found = evaluate(build_model(grid), tiny_data, grid, "test")
+    model = build_model(grid)
+    found = evaluate(model, tiny_data, grid, "test")
     assert "bags of codes" in found["scorers"]["exact"]
     for direction in found["retrieval"].values():
         assert set(direction) == {"continuous", "code_distance", "asymmetric", "exact", "kmeans"}
     assert is_figure(found["codebook"]["pair_agreement"]) and "agreement_by_slot" not in found["codebook"]
+    cells = {name: encoder.grid_shape[0] * encoder.grid_shape[1] for name, encoder in model.encoders.items()}
+    assert cells["audio"] != cells["image"]
+    for name, key in (("audio", "bits_per_recording"), ("image", "bits_per_picture")):
+        # A shared code of 4 and, where there is one, a private code of 8 at each place.
+        each = 2 + 3 * (model.private_range(name) is not None)
+        assert found["cost"][key]["value"] == pytest.approx(each * cells[name])
 
 
 @pytest.mark.parametrize(("modality", "missing"), [("image", "recordings"), ("audio", "pictures")])

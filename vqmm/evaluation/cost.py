@@ -15,7 +15,7 @@ def cost_section(
     log: Sequence[Mapping[str, Any]],
     slots: int,
     codes: int | None,
-    private: Mapping[str, float] | None = None,
+    bits: Mapping[str, float] | None = None,
     fine: int = 0,
 ) -> dict[str, Any]:
     """`cost` of `evaluation.json`.
@@ -25,24 +25,23 @@ def cost_section(
 
     Args:
         log: lines of the run's `metrics.jsonl`.
-        slots: shared codes of an item.
+        slots: shared codes of an item; on layout `grid`, where modalities may differ, of a recording.
         codes: that each of them is one of; None for a model without codes.
-        private: bits of an item's private codes by modality; with the shared ones they are
-            `bits_per_recording` and `bits_per_picture`.
+        bits: of all codes of an item by modality, shared and private: `bits_per_recording` and
+            `bits_per_picture`.
         fine: codes that each fine code is one of, beside a shared one; 0 without fine codes. An
             index keeps them, and nothing is decoded from them: they count as `bytes_in_index` alone.
     """
     section = {}
     if codes is not None:
-        bits = slots * math.log2(codes)
         held = bytes_per_item(slots, codes)
         section["bytes_per_item"] = Figure(float(held), None, 1).to_json()
-        section["bits_per_item"] = Figure(bits, None, 1).to_json()
+        section["bits_per_item"] = Figure(slots * math.log2(codes), None, 1).to_json()
         if fine:
             held = bytes_per_item(2 * slots, max(codes, fine))
         section["bytes_in_index"] = Figure(float(held), None, 1).to_json()
-        for name, more in (private or {}).items():
-            section[f"bits_per_{NOUNS[name]}"] = Figure(bits + more, None, 1).to_json()
+        for name, whole in (bits or {}).items():
+            section[f"bits_per_{NOUNS[name]}"] = Figure(whole, None, 1).to_json()
     if log and log[-1]["seconds"] > 0:
         last = log[-1]
         section["train_seconds"] = Figure(float(last["seconds"]), None, 1).to_json()

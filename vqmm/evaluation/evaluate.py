@@ -103,24 +103,23 @@ def judge(
     if codes:
         first, after = model.quantizer.ranges["shared"]
         each = (after - first) // config.model.quantizer.heads  # every stretch has a share of the codes
-        private = _private_bits(model, material, config.model.quantizer.private_residual)
+        bits = _bits(model, material, each, config.model.quantizer.private_residual)
         fine = 0 if model.fine is None else model.fine.codes
         tokens = next(iter(sides.values())).encoded.shared.shape[1]
-        figures["cost"] = cost_section(log, tokens, each, private, fine)
+        figures["cost"] = cost_section(log, tokens, each, bits, fine)
     else:
         figures["cost"] = cost_section(log, 0, None)
     return figures
 
 
-def _private_bits(model: VQVAE, material: Material, levels: int) -> dict[str, float]:
-    """Bits of an item's private codes by modality; `levels` share a modality's range."""
+def _bits(model: VQVAE, material: Material, shared: int, levels: int) -> dict[str, float]:
+    """Bits of an item's codes by modality: each shared one of `shared`; `levels` share a private range."""
     bits = {}
     for side in (side.encoded for side in material.sides.values()):
-        if side.private is None:
-            bits[side.modality] = 0.0
-        else:
+        bits[side.modality] = side.shared.shape[1] * math.log2(shared)
+        if side.private is not None:
             first, after = model.quantizer.ranges[side.modality]
-            bits[side.modality] = side.private.shape[1] * math.log2((after - first) / levels)
+            bits[side.modality] += side.private.shape[1] * math.log2((after - first) / levels)
     return bits
 
 
