@@ -25,6 +25,10 @@ class LookupFree(Quantizer):
     and exact. The second needs all corners: it is summed over groups of `group_bits`,
     an upper bound of it (BSQ section 3.3), exact where one group holds all bits.
 
+    So quantizing costs as much as there are bits. `table` and `similarities` list all 2^bits
+    codes, though, and a VQVAE asks for them wherever a loss compares codes (`swapped`,
+    `agreement`, `code_matching`): with these the cost grows with codes, as that of a table does.
+
     Args:
         bits: size of a latent; there are 2^bits codes. The first axis is the highest bit.
         spherical: latents and values have unit length (BSQ); else values are -1 and 1.
