@@ -24,6 +24,7 @@ from vqmm.quantizers import (
     SimVQ,
     VectorQuantizer,
 )
+from vqmm.quantizers.revival import draw_places
 
 every = pytest.mark.parametrize("kind", FAMILY)
 
@@ -66,7 +67,7 @@ def test_any_leading_axes(kind):
     np.testing.assert_allclose(shaped.commitment_loss, flat.commitment_loss, rtol=1e-5)
 
 
-@every
+@pytest.mark.parametrize("kind", sorted(set(FAMILY) - {"fsq"}))  # it has no losses
 def test_absent_items_add_nothing(kind):
     quantizer = FAMILY[kind]()
     name = a_range(quantizer)
@@ -76,6 +77,7 @@ def test_absent_items_add_nothing(kind):
     for a, b in zip(some[2:], other[2:], strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7)
     alone = quantizer(x[:3], range=name)
+    assert float(alone.commitment_loss) > 0
     np.testing.assert_allclose(some.commitment_loss, alone.commitment_loss / 2, rtol=1e-5, atol=1e-7)
     np.testing.assert_allclose(some.entropy_loss, alone.entropy_loss, rtol=1e-5, atol=1e-7)
 
@@ -148,9 +150,13 @@ def test_saves_and_loads_in_safe_mode(kind, tmp_path):
     np.testing.assert_array_equal(loaded(x), model(x))
 
 
-@every
+MOVED = sorted(set(FAMILY) - {"fsq", "lfq", "bsq", "sim", "nearest, gradient"})  # by `update`
+
+
+@pytest.mark.parametrize("kind", MOVED)
 def test_the_order_of_modalities_changes_nothing(kind):
     forward, backward = FAMILY[kind](), FAMILY[kind]()
+    before = forward.get_weights()
     name = a_range(forward)
     parts = [
         Assignment(x, forward(x, range=name).codes, None, name)
@@ -158,6 +164,7 @@ def test_the_order_of_modalities_changes_nothing(kind):
     ]
     forward.update(parts)
     backward.update(parts[::-1])
+    assert any((old != new).any() for old, new in zip(before, forward.get_weights(), strict=True))
     for a, b in zip(forward.weights, backward.weights, strict=True):
         np.testing.assert_allclose(a, b, atol=1e-6)
 
@@ -186,19 +193,28 @@ def test_a_wrong_last_axis_and_an_unknown_range_are_refused(kind):
         quantizer(latents(10, 2, 5, 4), range="shraed")
 
 
-def test_the_same_codes_values_and_losses_on_jax(tmp_path):
-    """The layers are written in keras.ops: another backend computes the same from the same weights."""
+def test_the_same_codes_values_losses_and_updates_on_jax(tmp_path):
+    """The layers are written in keras.ops: another backend computes the same from the same weights.
+
+    New places of dead codes are drawn by the backend: they are compared for the same draws.
+    """
     script = """
 import pickle, sys
 import numpy as np
 from family import FAMILY, a_range
+from vqmm.quantizers import Assignment
+from vqmm.quantizers.revival import draw_places
 weights = pickle.load(open(sys.argv[1], "rb"))
 found = {}
 for kind, make in FAMILY.items():
     quantizer = make()
     quantizer.set_weights(weights[kind])
-    out = quantizer(weights["x"], range=a_range(quantizer))
-    found[kind] = [np.array(part) for part in out]
+    name = a_range(quantizer)
+    out = quantizer(weights["x"], range=name)
+    for x, mask in weights["updates"]:
+        quantizer.update([Assignment(x, quantizer.nearest(x, name), mask, name)])
+    found[kind] = [np.array(part) for part in out], quantizer.get_weights()
+found["places"] = np.array(draw_places(*weights["places"]))
 pickle.dump(found, open(sys.argv[2], "wb"))
 """
     import pickle
@@ -206,19 +222,51 @@ pickle.dump(found, open(sys.argv[2], "wb"))
     x = latents(11, 3, 20, 4)
     made = {kind: make() for kind, make in FAMILY.items()}
     weights = {kind: quantizer.get_weights() for kind, quantizer in made.items()}
-    (tmp_path / "in").write_bytes(pickle.dumps({**weights, "x": x}))
+    updates = [(latents(20 + step, 6, 5, 4), np.arange(6) != step) for step in range(3)]
+    places = some_places()
+    given = {**weights, "x": x, "updates": updates, "places": places}
+    (tmp_path / "in").write_bytes(pickle.dumps(given))
     subprocess.run(
         [sys.executable, "-c", script, tmp_path / "in", tmp_path / "out"],
-        env={**os.environ, "KERAS_BACKEND": "jax"},
+        env={**os.environ, "KERAS_BACKEND": "jax", "PYTHONPATH": str(Path(__file__).parents[2])},
         cwd=Path(__file__).parent,
         check=True,
     )
     found = pickle.loads((tmp_path / "out").read_bytes())
+    np.testing.assert_allclose(found["places"], draw_places(*places), atol=1e-6)
     for kind, quantizer in made.items():
-        out = quantizer(x, range=a_range(quantizer))
-        np.testing.assert_array_equal(found[kind][1], out.codes, err_msg=kind)
-        for a, b in zip(found[kind], out, strict=True):
+        name = a_range(quantizer)
+        out = quantizer(x, range=name)
+        theirs, moved = found[kind]
+        np.testing.assert_array_equal(theirs[1], out.codes, err_msg=kind)
+        for a, b in zip(theirs, out, strict=True):
             np.testing.assert_allclose(a, b, atol=1e-5, err_msg=kind)
+        for tokens, mask in updates:
+            quantizer.update([Assignment(tokens, quantizer.nearest(tokens, name), mask, name)])
+        ours = quantizer.get_weights()
+        changed = any((old != new).any() for old, new in zip(weights[kind], ours, strict=True))
+        assert changed == (kind in MOVED or kind == "nearest, gradient")  # which counts its codes
+        for a, b in zip(moved, ours, strict=True):
+            np.testing.assert_allclose(a, b, atol=1e-5, err_msg=kind)
+
+
+def some_places():
+    """Draws, tokens of three modalities and which of them are there; the second has none."""
+    draws = np.random.default_rng(15).uniform(size=(2, 40)).astype("float32")
+    tokens = [latents(30, 7, 3), latents(31, 4, 3), latents(32, 9, 3)]
+    return draws, tokens, [(np.arange(len(x)) % 3 < 2 * (len(x) != 4)).astype("float32") for x in tokens]
+
+
+def test_new_places_are_those_of_numpy():
+    """A modality by even chance, ordered by the sum of its tokens; one of its tokens by even chance."""
+    draws, tokens, present = some_places()
+    there = [x[w > 0] for x, w in zip(tokens, present, strict=True) if w.any()]
+    there.sort(key=lambda x: x.sum())
+    expected = []
+    for modality, rank in draws.T:
+        mine = there[int(modality * len(there))]
+        expected.append(mine[int(rank * len(mine))])
+    np.testing.assert_allclose(draw_places(draws, tokens, present), expected, atol=1e-6)
 
 
 @settings(max_examples=30, deadline=None)

@@ -137,6 +137,40 @@ def test_unused_codes_are_placed_on_latents_and_stay_used():
     assert np.abs(np.array(quantizer.codebook)).max() < 10
 
 
+def test_revival_follows_numpy(monkeypatch):
+    """Old codes with few hits go to tokens that the draws name, with the counts of an even spread."""
+    quantizer = VectorQuantizer(
+        {"shared": 6}, 2, "euclidean", decay=0.5, epsilon=0.0, revive_below=0.5, revive_after=2, seed=1
+    )
+    quantizer.place("shared", np.concatenate([latents(11, 2, 2), 40 + latents(12, 4, 2)]))
+    table, counts, ages, revived = np.array(quantizer.codebook, "float64"), np.ones(6), np.zeros(6), 0
+    sums = table.copy()
+    for step in range(8):
+        draws = np.random.default_rng(step).uniform(size=(2, 6)).astype("float32")
+        monkeypatch.setattr(keras.random, "uniform", lambda *args, draws=draws, **settings: draws)
+        x = latents(40 + step, 4, 6, 2)
+        codes = np.array(quantizer.nearest(x)).ravel()
+        quantizer.update([Assignment(x, codes.reshape(4, 6), None)])
+        tokens = x.reshape(-1, 2)
+        counts = 0.5 * counts + 0.5 * np.bincount(codes, minlength=6)
+        sums = 0.5 * sums + 0.5 * np.stack([tokens[codes == code].sum(0) for code in range(6)])
+        table = sums / np.maximum(counts, 1e-12)[:, None]
+        dead = (counts < 0.5 * counts.mean()) & (ages >= 2)
+        ages, even = ages + 1, counts.mean()
+        for code in np.flatnonzero(dead):
+            table[code] = tokens[int(draws[1, code] * len(tokens))]
+            counts[code], ages[code] = even, 0
+            sums[code] = even * table[code]
+        revived += dead.sum()
+        for held, expected in zip(
+            (quantizer.counts, quantizer.sums, quantizer.codebook, quantizer.ages),
+            (counts, sums, table, ages),
+            strict=True,
+        ):
+            np.testing.assert_allclose(held, expected, rtol=1e-4, atol=1e-4, err_msg=f"step {step}")
+    assert revived > 3
+
+
 def test_latents_pass_unchanged_before_the_start():
     quantizer = VectorQuantizer({"shared": 4}, 2, distance="euclidean")
     quantizer.start(False)
