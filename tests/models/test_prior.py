@@ -39,6 +39,14 @@ def test_each_section_chooses_from_its_own_codes(masked):
     }
 
 
+def test_an_item_without_a_label_is_one_of_the_label_none(masked):
+    tokens = tokens_of(masked)
+    none, given = masked(tokens, np.full(3, -1)), masked(tokens, np.zeros(3, int))
+    for name, found in masked(tokens).items():
+        np.testing.assert_array_equal(found, none[name])
+        assert np.abs(np.asarray(found) - given[name]).max() > 1e-4
+
+
 def test_absent_sections_are_seen_by_none(masked):
     tokens = tokens_of(masked)
     present = np.array([[True, True, False]] * 3)

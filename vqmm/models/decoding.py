@@ -76,7 +76,7 @@ class Sampler:
             tokens: i32[B, T] of `sections`, rows of the joint codebook, -1 where to be drawn.
             sections: names, in the order of the layout; the others are absent.
             seed: the same one gives the same items for the same batch.
-            label: i32[B], -1 for none; None for none at all.
+            label: i32[B], -1 for none; None: none, and nothing to guide shared codes by.
             progress: called with the share that is done.
 
         Returns:

@@ -117,7 +117,7 @@ class Prior(keras.Model):
 
         Args:
             tokens: i32[B, T], rows of the joint codebook, -1 where hidden.
-            label: i32[B], -1 for none; None for none at all.
+            label: i32[B], -1 for none; None: -1 for all.
             present: bool[B, sections of `tokens`]; None: all.
             sections: which ones `tokens` consists of; None: all. The others are as if absent.
 
@@ -172,8 +172,9 @@ class Prior(keras.Model):
         x = self.code_vectors(ops.where(tokens < 0, self.tokens.codes, tokens))
         lines = ops.take(self.place_table, places, axis=0)
         x = x + ops.sum(ops.take(ops.convert_to_tensor(self.place_vectors), lines, axis=0), axis=-2)
-        if label is not None and self.classes:
-            x = x + self.label_vectors(ops.where(label < 0, self.classes, label))[:, None]
+        if self.classes:  # training gives each item a label, if only "none"
+            which = ops.full((1,), -1, "int32") if label is None else label
+            x = x + self.label_vectors(ops.where(which < 0, self.classes, which))[:, None]
         return x
 
     def empty_caches(self, batch: Any, length: int) -> list[Cache]:
