@@ -47,16 +47,21 @@ def test_an_item_without_a_label_is_one_of_the_label_none(masked):
         assert np.abs(np.asarray(found) - given[name]).max() > 1e-4
 
 
-def test_absent_sections_are_seen_by_none(masked):
-    tokens = tokens_of(masked)
-    present = np.array([[True, True, False]] * 3)
-    whole = masked(tokens, present=present)
-    other = np.where(np.arange(12) < 6, tokens, tokens_of(masked, seed=1))
-    alone = masked(tokens[:, :6], sections=("shared", "image"))
-    for name in ("shared", "image"):
-        np.testing.assert_allclose(masked(other, present=present)[name], whole[name], atol=1e-6)
+@pytest.mark.parametrize("kind", ["masked", "autoregressive"])
+@pytest.mark.parametrize("there", ["image", "audio"])
+def test_absent_sections_are_seen_by_none(kind, there, request):
+    prior = request.getfixturevalue("masked" if kind == "masked" else "causal")
+    tokens, names = tokens_of(prior), ("shared", there)
+    present = np.array([[True, there == "image", there == "audio"]] * 3)
+    whole = prior(tokens, present=present)
+    stays = np.isin(np.arange(12), prior.tokens.places(names))
+    other = np.where(stays, tokens, tokens_of(prior, seed=1))
+    alone = prior(tokens[:, stays], sections=names)
+    for name in names:
+        np.testing.assert_allclose(prior(other, present=present)[name], whole[name], atol=1e-6)
         np.testing.assert_allclose(alone[name], whole[name], atol=1e-5)  # left out is the same as absent
-        assert np.abs(np.asarray(masked(tokens)[name]) - whole[name]).max() > 1e-4
+    if kind == "masked" or there == "audio":  # no token of the autoregressive prior sees those after it
+        assert np.abs(np.asarray(prior(tokens)[there]) - whole[there]).max() > 1e-4
 
 
 def test_a_token_of_the_autoregressive_prior_sees_those_before_it(causal):

@@ -146,8 +146,6 @@ class Prior(keras.Model):
         mask = None
         if present is not None:
             of_token = np.repeat(np.arange(len(parts)), [part.stop - part.start for part in parts.values()])
-            if self.causal:
-                of_token = of_token[np.maximum(self.held(sections), 0)]
             mask = ops.take(ops.cast(present, "bool"), of_token, axis=1)[:, None]
         if self.causal:
             before = np.tril(np.ones((1, length, length), bool))
