@@ -81,6 +81,31 @@ def test_guided_tokens_are_those_of_the_formula(prior):
     np.testing.assert_array_equal(found, tokens)
 
 
+def test_a_label_guides_shared_codes_by_the_formula_too(prior):
+    names, offsets = ("shared", "audio"), prior.tokens.offsets(("shared", "audio"))
+    labels, none = np.array([0, 1, 0, 1], "int32"), np.full(4, -1, "int32")
+    settings = Settings(steps=2, temperature=0, guidance={"audio": 2.0}, randomness=0)
+    found = Sampler(prior, settings).fill(nothing(4, 8), names, label=labels)
+    tokens = nothing(4, 8)
+    for part in [slice(p, p + 1) for p in range(8)] if prior.causal else [slice(0, 2), slice(2, 8)]:
+        name = "shared" if part.start < 2 else "audio"
+        seen = names if prior.causal or name == "audio" else ("shared",)
+        here = tokens[:, :2] if len(seen) == 1 else tokens
+        blind = here.copy()
+        blind[:, :2] = here[:, :2] if name == "shared" else HIDDEN
+        pairs = ((here, labels), (blind, none))
+        with_it, without = (np.asarray(prior(t, given, sections=seen)[name]) for t, given in pairs)
+        best = (3.0 * with_it - 2.0 * without).argmax(-1)
+        first = 2 if name == "audio" else 0
+        tokens[:, part] = best[:, part.start - first : part.stop - first] + offsets[part]
+    np.testing.assert_array_equal(found, tokens)
+
+
+def test_guidance_of_no_modality_is_none(prior):
+    plain, none = (Sampler(prior, Settings(steps=2, guidance=g)) for g in (0.0, {}))
+    np.testing.assert_array_equal(plain.fill(nothing(2), NAMES), none.fill(nothing(2), NAMES))
+
+
 @pytest.mark.parametrize("prior", ["masked"], indirect=True)
 def test_a_label_steers_and_an_unknown_one_is_refused(prior):
     maker = Generator(prior, None, Settings(steps=2))

@@ -13,6 +13,7 @@ from keras import ops
 from vqmm.models.prior import Prior
 from vqmm.models.sampling import drawn, guided, gumbel, least_certain, only_likely, still_hidden
 from vqmm.models.token_layout import HIDDEN
+from vqmm.networks.transformer import Cache
 
 
 class Settings(NamedTuple):
@@ -40,7 +41,8 @@ class Settings(NamedTuple):
         """Of guidance in a section; that of the shared codes, which a label guides, is the largest."""
         if not isinstance(self.guidance, Mapping):
             return self.guidance
-        return self.guidance.get(section, 0.0) if section != "shared" else max(self.guidance.values())
+        every = max(self.guidance.values(), default=0.0)
+        return every if section == "shared" else self.guidance.get(section, 0.0)
 
 
 class Sampler:
@@ -190,34 +192,43 @@ class Sampler:
 
         def run(known: Any, label: Any) -> Any:
             batch = ops.shape(known)[0]
-            caches = prior.empty_caches(batch * (2 if guide else 1), length)
+            # What guidance subtracts: neither label nor shared codes; for these themselves, no label.
+            steered = guide and label is not None
+            caches = prior.empty_caches(batch * (1 + guide + steered), length)
             tokens = known
             before = ops.full((batch, 1), HIDDEN, "int32")
             asked = label
-            if guide and label is not None:
-                asked = ops.concatenate([label, ops.full_like(label, -1)], axis=0)
+            if steered:
+                asked = ops.concatenate([label, ops.full((2 * batch,), -1, "int32")], axis=0)
             for name, part in parts.items():
                 if name != "shared":  # see `Prior.held`
                     before = tokens[:, parts["shared"].stop - 1 : parts["shared"].stop]
+                    if steered:
+                        asked = asked[: 2 * batch]
+                        caches = [Cache(*(held[: 2 * batch] for held in cache)) for cache in caches]
 
                 def more(place: Any, *_: Any, stop: int = part.stop) -> Any:
                     return place < stop
 
-                def body(place: Any, before: Any, tokens: Any, caches: Any, here: Any = (name, part)) -> Any:
-                    name, first = here[0], here[1].start
+                section = name, part.start, asked
+
+                def body(place: Any, before: Any, tokens: Any, caches: Any, section: Any = section) -> Any:
+                    name, first, labels = section
                     spot = ops.take(where, place)
-                    if guide:  # the second half does not see the shared codes, which come first
+                    read = [before]
+                    if guide:
                         shared = (place < parts["shared"].stop) | (place == first)
-                        blind = ops.where(shared, HIDDEN, before)
-                        before = ops.concatenate([before, blind], axis=0)
-                    x = prior.first_vectors(before, spot[None], asked)
+                        read.append(ops.where(shared, HIDDEN, before))
+                    if steered and name == "shared":
+                        read.append(before)
+                    x = prior.first_vectors(ops.concatenate(read, axis=0), spot[None], labels)
                     mask = (ops.arange(length) <= place)[None, None]
                     x, caches = prior.one(x, caches, place, mask)
                     logits = ops.cast(choosers[name](prior.last(x)), "float32")
-                    if guide:
-                        with_it, without = ops.split(logits, 2, axis=0)
-                        weight = 0.0 if name == "shared" else settings.weight(name)
-                        logits = guided(with_it, without, weight)
+                    halves = ops.split(logits, len(read), axis=0)
+                    logits = halves[0]
+                    if guide and (steered or name != "shared"):
+                        logits = guided(logits, halves[-1], settings.weight(name))
                     likely = only_likely(logits, settings.top_k, settings.top_p)
                     choice = drawn(likely, settings.temperature, self._noise) + ops.take(offsets, place)
                     given = ops.slice(tokens, (0, place), (batch, 1))
