@@ -170,13 +170,13 @@ def _write(
     from vqmm.atomic import write_atomic
     from vqmm.rebuild import SUFFIXES, write_media
     from vqmm.report.generated import groups_of, looks, render_generated, write_sheet
-    from vqmm.retrieval.hit_files import safe_name
+    from vqmm.retrieval.hit_files import safe_names
     from vqmm.tokens import save_tokens
 
     files = []
     for name, media in result.media.items():
-        for id, one in zip(result.tokens[name].ids, media, strict=True):
-            path = f"{name}/{safe_name(str(id))}{SUFFIXES[name]}"
+        for id, one in zip(safe_names(result.tokens[name].ids.tolist()), media, strict=True):
+            path = f"{name}/{id}{SUFFIXES[name]}"
             write_media(folder / path, one, studio.config)
             files.append(path)
         save_tokens(folder / f"{name}.npz", result.tokens[name])

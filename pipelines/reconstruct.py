@@ -70,7 +70,7 @@ def main(args: argparse.Namespace) -> None:
     opened = open_run(args.run, coded=True)
     voice = open_voice(args.vocoder, opened.config)
     from vqmm.rebuild import rebuild, write_media
-    from vqmm.retrieval.hit_files import safe_name
+    from vqmm.retrieval.hit_files import safe_names
     from vqmm.tokens import save_tokens
 
     written: list[dict[str, str]] = []
@@ -78,7 +78,7 @@ def main(args: argparse.Namespace) -> None:
         rebuilt = rebuild(opened.model, opened.config, tokens, args.to, args.shared_only, voice)
         suffix = SUFFIXES[args.to or tokens.modality]
         alone = given is not None or (len(rebuilt) == 1 and args.out.suffix.lower() == suffix)
-        names = [f"{tokens.modality}/{safe_name(str(id))}{suffix}" for id in tokens.ids]
+        names = [f"{tokens.modality}/{name}{suffix}" for name in safe_names(tokens.ids.tolist())]
         paths = [args.out] if alone else [args.out / name for name in names]
         for path, id, media in zip(paths, tokens.ids, rebuilt, strict=True):
             write_media(path, media, opened.config)

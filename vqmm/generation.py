@@ -168,5 +168,8 @@ def _repeated(source: TokenFile, count: int) -> Codes:
 
 
 def _numbered(ids: Any, count: int) -> list[str]:
-    names = [Path(str(name)).stem for name in ids]
+    """Ids of what is drawn: of files the names alone, where these differ."""
+    whole = [str(id) for id in ids]
+    stems = [Path(id).stem for id in whole]
+    names = stems if len(set(stems)) == len(stems) else whole
     return [f"{name}-{n:02d}" if count > 1 else name for name in names for n in range(count)]

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import keras
 import numpy as np
@@ -13,7 +14,7 @@ from PIL import Image
 
 from vqmm.encoding import codebook_fingerprint
 from vqmm.evaluation import extractors
-from vqmm.tokens import load_tokens
+from vqmm.tokens import join_tokens, load_tokens, save_tokens
 from vqmm.training.run_folder import open_run
 
 SETTINGS = {
@@ -61,6 +62,14 @@ def picture(tiny_data):
 @pytest.fixture(scope="module")
 def sound(tiny_data):
     return next(tiny_data.folder.parent.glob("test*.wav"))
+
+
+@pytest.fixture
+def whole(verb, picture, tiny_run, tmp_path):
+    """The picture's codes."""
+    path = tmp_path / "whole.npz"
+    assert verb("tokenize", "--run", tiny_run, "--image", picture, "--out", path).status == 0
+    return load_tokens(path)
 
 
 def test_the_run_remembers_its_tokenizer(prior, tiny_run):
@@ -136,19 +145,29 @@ def test_the_other_modality_comes_from_the_shared_codes_of_the_source(verb, prio
         assert (tokens.shared[0] == tokens.shared[1]).all()
 
 
-def test_inpainting_keeps_what_is_not_hidden(verb, prior, picture, tmp_path, tiny_run):
+def test_each_source_has_files_of_its_own(verb, prior, whole, tmp_path):
+    both = join_tokens([replace(whole, ids=[id]) for id in ("pen/one.7", "ink/one.9", "ink_one.9")])
+    save_tokens(tmp_path / "both.npz", both)
+    args = ("--run", prior, "--from-tokens", tmp_path / "both.npz", "--n", 1, "--out", tmp_path / "out")
+    said = json.loads(verb("generate", *args, "--json").out)["files"]
+    assert [name for name in said if name.endswith(".wav")] == [
+        "audio/pen_one.7.wav",
+        "audio/ink_one.9.wav",
+        "audio/ink_one.9-2.wav",
+    ]
+    assert len(list((tmp_path / "out" / "audio").iterdir())) == 3
+
+
+def test_inpainting_keeps_what_is_not_hidden(verb, prior, picture, whole, tmp_path):
     args = ("--run", prior, "--from-image", picture, "--inpaint", "0.5:1", "--keep-shared")
     assert verb("generate", *args, "--n", 2, "--out", tmp_path / "lower").status == 0
-    assert (
-        verb("tokenize", "--run", tiny_run, "--image", picture, "--out", tmp_path / "whole.npz").status == 0
-    )
-    drawn, whole = load_tokens(tmp_path / "lower" / "image.npz"), load_tokens(tmp_path / "whole.npz")
+    drawn = load_tokens(tmp_path / "lower" / "image.npz")
     assert (drawn.shared == whole.shared).all()
     assert (drawn.private[:, :32] == whole.private[:, :32]).all()
     assert (drawn.private[:, 32:] != whole.private[:, 32:]).any()
 
 
-def test_mistakes_are_told_in_a_line(verb, prior, tiny_run, picture, sound, tmp_path):
+def test_mistakes_are_told_in_a_line(verb, prior, tiny_run, picture, sound, whole, tmp_path):
     out = ("--out", tmp_path / "no")
 
     def said(*args):
@@ -163,10 +182,7 @@ def test_mistakes_are_told_in_a_line(verb, prior, tiny_run, picture, sound, tmp_
     assert "--top-p 0.0" in said("--unconditional", 1, "--top-p", 0)
     assert "no such file" in said("--from-audio", tmp_path / "none.wav")
     assert "no prior" in verb("generate", "--run", tiny_run, "--unconditional", 1, *out).refusal()
-    assert verb("tokenize", "--run", tiny_run, "--image", picture, "--out", tmp_path / "a.npz").status == 0
-    with np.load(tmp_path / "a.npz") as found:
-        members = {**found, "fingerprint": np.array("0" * 16)}
-    np.savez(tmp_path / "b.npz", **members)
+    save_tokens(tmp_path / "b.npz", replace(whole, fingerprint="0" * 16))
     assert "0" * 16 in said("--from-tokens", tmp_path / "b.npz", "--to", "audio")
     (tmp_path / "no").mkdir()
     (tmp_path / "no" / "mine.txt").write_text("")

@@ -2,7 +2,7 @@ import pytest
 
 from vqmm.errors import UserError
 from vqmm.retrieval import Item
-from vqmm.retrieval.hit_files import safe_name, save_hits
+from vqmm.retrieval.hit_files import safe_name, safe_names, save_hits
 
 
 def test_hits_are_named_by_rank_and_id(tiny_data, tmp_path):
@@ -33,3 +33,7 @@ def test_items_of_other_data_are_told(tiny_data, tmp_path):
 )
 def test_ids_never_lead_out_of_the_folder(id, name):
     assert safe_name(id) == name
+
+
+def test_no_two_ids_have_one_name():
+    assert safe_names(["a/b", "a_b", "c", "a b", "a_b-2"]) == ["a_b", "a_b-2", "c", "a_b-3", "a_b-2-2"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from vqmm.atomic import write_atomic
@@ -72,3 +72,16 @@ def safe_name(text: str) -> str:
     """An id as a file name: letters, digits and ``.-_`` stay, the rest becomes ``_``."""
     kept = "".join(c if c.isalnum() or c in ".-_" else "_" for c in text)
     return kept[-100:].lstrip(".") or "item"
+
+
+def safe_names(texts: Iterable[str]) -> list[str]:
+    """As `safe_name`, each another: of those that would be alike, the later ones get a number."""
+    names: dict[str, None] = {}  # in order
+    for text in texts:
+        name = first = safe_name(text)
+        number = 1
+        while name in names:
+            number += 1
+            name = f"{first}-{number}"
+        names[name] = None
+    return list(names)
