@@ -106,6 +106,18 @@ def test_guidance_of_no_modality_is_none(prior):
     np.testing.assert_array_equal(plain.fill(nothing(2), NAMES), none.fill(nothing(2), NAMES))
 
 
+def test_a_source_is_shown_where_it_can_be_seen(prior):
+    maker = Generator(prior, None, Settings(steps=2))
+    pair = maker.unconditional(3).tokens
+    said, seen = Codes(pair[:, :2], pair[:, 6:]), Codes(pair[:, :2], pair[:, 2:6])
+    picture, sound = maker.across(said, "image", 1), maker.across(seen, "audio", 1)
+    assert sound.sections == NAMES and (sound.tokens[:, :6] == pair[:, :6]).all()
+    # The picture's codes come before the sound's, where the autoregressive prior cannot see these.
+    assert picture.sections == (("shared", "image") if prior.causal else NAMES)
+    if prior.causal:
+        np.testing.assert_array_equal(picture.tokens, maker.across(Codes(said.shared), "image", 1).tokens)
+
+
 @pytest.mark.parametrize("prior", ["masked"], indirect=True)
 def test_a_label_steers_and_an_unknown_one_is_refused(prior):
     maker = Generator(prior, None, Settings(steps=2))

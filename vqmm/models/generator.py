@@ -66,14 +66,17 @@ class Generator:
 
         Args:
             codes: i32[n, ...] of n items of the other modality: their shared codes are kept, their
-                private ones, where given, are seen too.
+                private ones, where given, are seen too; by an autoregressive prior only where
+                they come before those of `to`.
             to: what is made.
             seed: of the draw.
             progress: called with the share that is done.
         """
         layout = self.prior.tokens
-        shown = {name for name in layout.names if name not in ("shared", to) and codes.private is not None}
-        names = tuple(name for name in layout.names if name in ("shared", to) or name in shown)
+        shown = () if codes.private is None else layout.names
+        if self.prior.causal and to in layout.names:
+            shown = shown[: layout.names.index(to)]
+        names = tuple(name for name in layout.names if name in ("shared", to, *shown))
         tokens = np.full((len(codes.shared), len(layout.places(names))), HIDDEN, "int32")
         for name, part in layout.slices(names).items():
             if name != to:
