@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import math
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -32,6 +33,7 @@ Rows of a picture run down, those of a recording along time. Settings left out a
 its guidance, what is drawn from nothing is guided by the shared codes that were drawn first."""
 MARK = "generated.json"
 COLUMNS = 10  # of the sheets
+LAST_SEED = 2**32 - 1
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -95,22 +97,16 @@ def main(args: argparse.Namespace) -> None:
 
 def _check(args: argparse.Namespace) -> None:
     """What can be told before anything is loaded."""
-    least = {
-        "unconditional": 1,
-        "n": 1,
-        "steps": 1,
-        "seed": 0,
-        "temperature": 0,
-        "guidance": 0,
-        "top_k": 0,
-        "retries": 0,
-    }
+    least = {"unconditional": 1, "n": 1, "steps": 1, "seed": 0}
+    least |= {"temperature": 0, "guidance": 0, "top_k": 0, "retries": 0}
     for name, low in least.items():
         value = getattr(args, name)
-        if value is not None and not value >= low:
-            raise UserError(f"--{name.replace('_', '-')} {value}: {low} is the least")
+        if value is not None and not low <= value < math.inf:
+            raise UserError(f"--{name.replace('_', '-')} {value}: give a finite number from {low} on")
+    if args.seed > LAST_SEED:
+        raise UserError(f"--seed {args.seed}: give a number from 0 to {LAST_SEED}")
     if args.top_p is not None and not 0 < args.top_p <= 1:
-        raise UserError(f"--top-p {args.top_p}: it is more than 0 and at most 1")
+        raise UserError(f"--top-p {args.top_p}: give a number above 0, at most 1")
     alone = args.unconditional is not None
     for name in ("to", "inpaint"):
         if alone and getattr(args, name) is not None:

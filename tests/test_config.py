@@ -42,6 +42,7 @@ def test_what_is_saved_reads_back_the_same(tmp_path):
         ("modle: {}", [], ["'modle'", "did you mean 'model'"]),
         ("train: {steps: many}", [], ["train.steps='many'", "integer"]),
         ("train: {steps: 0}", [], ["train.steps=0", "greater than or equal to 1"]),
+        ("prior: {sampling: {guidance: {image: .inf}}}", [], ["guidance", "inf", "finite"]),
         ("model: {layout: line}", [], ["model.layout='line'", "'slots' or 'grid'"]),
         ("- a", [], ["holds a list"]),
         ("a: [", [], ["not valid YAML"]),

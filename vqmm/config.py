@@ -25,7 +25,7 @@ class Section(pydantic.BaseModel):
 
 
 Fraction = Annotated[float, pydantic.Field(ge=0.0, le=1.0)]
-NonNegative = Annotated[float, pydantic.Field(ge=0.0)]
+NonNegative = Annotated[float, pydantic.Field(ge=0.0, allow_inf_nan=False)]
 Positive = Annotated[float, pydantic.Field(gt=0.0)]
 Count = Annotated[int, pydantic.Field(ge=1)]
 CountOrZero = Annotated[int, pydantic.Field(ge=0)]

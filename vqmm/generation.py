@@ -16,6 +16,7 @@ from vqmm.errors import UserError
 from vqmm.inpainting import kept_places
 from vqmm.models import Codes, Settings
 from vqmm.models.generator import Drawn, Generator
+from vqmm.models.token_layout import Section
 from vqmm.rebuild import rebuild
 from vqmm.tokens import TokenFile, check_fingerprint
 from vqmm.training.prior_run import PriorRun
@@ -73,7 +74,7 @@ class Studio:
         """Items of the modality `to` from the codes of items of the other one, `count` for each.
 
         Raises:
-            UserError: tokens of another codebook, or of the modality that is asked for.
+            UserError: tokens of another codebook or layout, or of the modality that is asked for.
         """
         self._check(source)
         if source.modality == to:
@@ -104,7 +105,7 @@ class Studio:
             progress: called with the share that is done.
 
         Raises:
-            UserError: tokens of another codebook or without private codes, or a part that is none.
+            UserError: tokens of another codebook or layout or without private codes, or a part that is none.
         """
         self._check(source)
         sections = {section.name: section for section in self.generator.prior.tokens.sections}
@@ -131,7 +132,30 @@ class Studio:
         return rebuild(self.model, self.config, tokens, voice=self.voice)
 
     def _check(self, source: TokenFile) -> None:
-        check_fingerprint("the token file", source.fingerprint, self.generator.prior.fingerprint)
+        prior, again = self.generator.prior, "write it again with tokenize and this prior's tokenizer"
+        check_fingerprint("the token file", source.fingerprint, prior.fingerprint)
+        if not len(source):
+            raise UserError(f"the token file has no items; {again}")
+        sections = {section.name: section for section in prior.tokens.sections}
+        for name, codes in (("shared", source.shared), (source.modality, source.private)):
+            if codes is None:
+                continue
+            section = sections.get(name, Section(name, 0, 0, 0))
+            found = codes.shape[1]
+            if found != section.length:
+                raise UserError(
+                    f"the token file has {found} {name} codes an item, expected {section.length}; {again}"
+                )
+            first = section.offsets
+            last = first + section.choices - 1
+            for item, place in np.argwhere((codes < first) | (codes > last))[:1]:
+                raise UserError(
+                    f"the token file's item {source.ids[item]!s} has {codes[item, place]} as {name} code "
+                    f"{place}; legal: {first[place]} to {last[place]}; {again}"
+                )
+        grid = tuple(self.model.encoders[source.modality].grid_shape)
+        if source.private is not None and source.grid not in (None, grid):
+            raise UserError(f"the token file's grid is {source.grid}, this tokenizer's {grid}; {again}")
 
     def _result(
         self, drawn: Drawn, modalities: Sequence[str], ids: Sequence[str], source: TokenFile | None

@@ -178,7 +178,11 @@ def test_mistakes_are_told_in_a_line(verb, prior, tiny_run, picture, sound, whol
     assert "hides none" in said("--from-image", picture, "--inpaint", "0.5:0.51")
     assert "--to image" in said("--from-audio", sound, "--to", "audio")
     assert "no such label" in said("--unconditional", 1, "--label", "nine")
-    assert "1 is the least" in said("--unconditional", 0)
+    assert "from 1 on" in said("--unconditional", 0)
+    assert "from 0 on" in said("--unconditional", 1, "--seed", -1)
+    assert "0 to 4294967295" in said("--unconditional", 1, "--seed", 2**32)
+    for name in ("guidance", "temperature"):
+        assert "finite" in said("--unconditional", 1, "--label", "1", f"--{name}", "inf")
     assert "--top-p 0.0" in said("--unconditional", 1, "--top-p", 0)
     assert "no such file" in said("--from-audio", tmp_path / "none.wav")
     assert "no prior" in verb("generate", "--run", tiny_run, "--unconditional", 1, *out).refusal()
@@ -187,6 +191,34 @@ def test_mistakes_are_told_in_a_line(verb, prior, tiny_run, picture, sound, whol
     (tmp_path / "no").mkdir()
     (tmp_path / "no" / "mine.txt").write_text("")
     assert "not empty" in said("--unconditional", 1)
+
+
+def test_codes_that_do_not_fit_the_prior_are_refused(verb, prior, whole, tmp_path):
+    def said(**parts):
+        save_tokens(tmp_path / "bad.npz", replace(whole, **parts))
+        args = ("--run", prior, "--from-tokens", tmp_path / "bad.npz", "--out", tmp_path / "no")
+        answers = {verb("generate", *args, *more).refusal() for more in ((), ("--inpaint", "0.5:1"))}
+        (line,) = answers
+        assert "tokenize" in line
+        return line
+
+    shared, image, _ = open_run(prior).model.tokens.sections
+
+    def with_code(codes, code):
+        return np.where(np.arange(codes.shape[1]) == 1, code, codes.astype(int))
+
+    assert "no items" in said(
+        ids=[], shared=whole.shared[:0], private=whole.private[:0], sizes=np.zeros((0, 2))
+    )
+    columns = whole.shared.shape[1]
+    assert f"has {columns - 1} shared codes" in said(shared=whole.shared[:, 1:])
+    assert "has 32 image codes an item, expected 64" in said(private=whole.private[:, :32], grid=(4, 8))
+    assert "(4, 16)" in said(grid=(4, 16))
+    for code in (image.start, 10**6):
+        found = said(shared=with_code(whole.shared, code))
+        assert f"has {code} as shared code 1; legal: {shared.start} to {shared.stop - 1}" in found
+    for code in (0, image.stop):
+        assert f"legal: {image.start} to {image.stop - 1}" in said(private=with_code(whole.private, code))
 
 
 def test_a_prior_is_judged_by_what_it_draws(verb, prior, tiny_data, tmp_path, monkeypatch):

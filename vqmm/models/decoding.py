@@ -84,7 +84,7 @@ class Sampler:
         Returns:
             i32[B, T] without hidden tokens; those that were known are as they were.
         """
-        self._noise.state.assign(np.array([seed, 0], "uint32"))
+        self._noise.state.assign(np.array([seed % 2**32, 0], "uint32"))
         names = tuple(sections)
         known = tf.constant(tokens, tf.int32)
         labels = None if label is None else tf.constant(label, tf.int32)
