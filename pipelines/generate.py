@@ -49,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--inpaint", metavar="PART", help="draw this part of the source anew")
     parser.add_argument("--keep-shared", action="store_true", help="of --inpaint: keep the shared codes")
     parser.add_argument("--label", metavar="NAME", help="of --unconditional: items of this label alone")
-    parser.add_argument("--n", type=int, default=4, help="items for each source (default: %(default)s)")
+    parser.add_argument("--n", type=int, help="items for each source (default: 4)")
     parser.add_argument("--seed", type=int, default=0, help="of the draw (default: %(default)s)")
     parser.add_argument("--steps", type=int, help="of parallel decoding")
     parser.add_argument("--temperature", type=float, help="of the codes' distributions; 0: the likeliest")
@@ -77,6 +77,11 @@ def main(args: argparse.Namespace) -> None:
 
     voice = open_voice(args.vocoder, opened.tokenizer.config)
     spec = opened.spec
+    if args.steps is not None and opened.run.model.causal:
+        raise UserError(
+            f"--steps {args.steps} is of parallel decoding; this prior is autoregressive and draws code "
+            "after code: leave it out"
+        )
     wanted = {
         name: getattr(args, name)
         for name in ("steps", "temperature", "guidance", "top_k", "top_p", "retries")
@@ -108,11 +113,18 @@ def _check(args: argparse.Namespace) -> None:
     if args.top_p is not None and not 0 < args.top_p <= 1:
         raise UserError(f"--top-p {args.top_p}: give a number above 0, at most 1")
     alone = args.unconditional is not None
-    for name in ("to", "inpaint"):
-        if alone and getattr(args, name) is not None:
-            raise UserError(f"--{name} goes with a source; --unconditional draws both modalities whole")
+    for name in ("to", "inpaint", "n"):
+        value = getattr(args, name)
+        if alone and value is not None:
+            raise UserError(
+                f"--{name} {value} goes with a source; --unconditional {args.unconditional} draws so many "
+                f"pairs, both modalities whole: leave --{name} out"
+            )
     if args.label is not None and not alone:
-        raise UserError("--label goes with --unconditional; a source says by itself what it is of")
+        raise UserError(
+            f"--label {args.label} goes with --unconditional; a source says by itself what it is of: "
+            "leave --label out"
+        )
     free = (alone and args.label is None) or (args.inpaint is not None and not args.keep_shared)
     if args.guidance and free:
         way = "--keep-shared" if args.inpaint is not None else "--label, --from-audio or --from-image"
@@ -120,24 +132,33 @@ def _check(args: argparse.Namespace) -> None:
             f"--guidance {args.guidance:g} has no condition to guide by; leave it out, or give {way}"
         )
     if args.keep_shared and args.inpaint is None:
-        raise UserError("--keep-shared goes with --inpaint")
+        raise UserError("--keep-shared goes with --inpaint PART; give that too, or leave --keep-shared out")
     given = "audio" if args.from_audio else "image" if args.from_image else None
     if given is not None and args.inpaint is None and args.to == given:
         raise UserError(
             f"--from-{given} --to {given}: the source is {given} already; give --to {OTHER[given]}, "
             "or --inpaint to draw a part of it anew"
         )
-    if given is not None and args.inpaint is not None and args.to not in (None, given):
-        raise UserError(f"--inpaint draws a part of the {given} anew; leave --to {args.to} out")
+    if given is not None:
+        _check_part(args, given)
     path = args.from_audio or args.from_image
     if path is not None and not path.is_file():
-        raise UserError(f"{path}: no such file")
+        raise UserError(f"{path}: no such file; give one that is there")
+
+
+def _check_part(args: argparse.Namespace, given: str) -> None:
+    if args.inpaint is not None and args.to not in (None, given):
+        raise UserError(
+            f"--to {args.to} with --inpaint {args.inpaint}: that draws a part of the {given} anew; "
+            f"leave --to {args.to} out"
+        )
 
 
 def _draw(args: argparse.Namespace, studio: Studio, progress: Callable[[float], None]) -> Result:
     if args.unconditional is not None:
         label = None if args.label is None else _label(args.label, studio)
         return studio.unconditional(args.unconditional, args.seed, label, progress)
+    count = 4 if args.n is None else args.n
     if args.from_tokens is not None:
         from vqmm.tokens import load_tokens
 
@@ -147,14 +168,15 @@ def _draw(args: argparse.Namespace, studio: Studio, progress: Callable[[float], 
     else:
         source = studio.encoded(args.from_image, "image")
     if args.inpaint is not None:
-        return studio.inpaint(source, args.inpaint, args.n, args.seed, args.keep_shared, progress)
-    return studio.across(source, args.to or OTHER[source.modality], args.n, args.seed, progress)
+        _check_part(args, source.modality)
+        return studio.inpaint(source, args.inpaint, count, args.seed, args.keep_shared, progress)
+    return studio.across(source, args.to or OTHER[source.modality], count, args.seed, progress)
 
 
 def _label(name: str, studio: Studio) -> int:
     known = list(studio.generator.prior.labels)
     if not known:
-        raise UserError(f"--label {name}: this prior was trained without labels")
+        raise UserError(f"--label {name}: this prior was trained without labels; leave it out")
     if name not in known:
         raise UserError(f"--label {name!r}: no such label; this prior knows {', '.join(known)}")
     return known.index(name)

@@ -105,17 +105,33 @@ class Studio:
             progress: called with the share that is done.
 
         Raises:
-            UserError: tokens of another codebook or layout or without private codes, or a part that is none.
+            UserError: tokens of another codebook or layout or without private codes, a part that is
+                none or all there is, or shared codes to be drawn by an autoregressive prior.
         """
         self._check(source)
         sections = {section.name: section for section in self.generator.prior.tokens.sections}
-        if source.private is None or source.modality not in sections:
-            raise UserError(f"the tokenizer has no private codes of {source.modality}; nothing to inpaint")
-        grid = self.model.encoders[source.modality].grid_shape
-        keep = kept_places(hide, sections[source.modality], grid)
+        name = source.modality
+        if source.private is None or name not in sections:
+            owner = "tokenizer" if name not in sections else "token file"
+            raise UserError(
+                f"the {owner} has no private codes of {name}: there is no part to draw anew; "
+                "leave --inpaint out"
+            )
+        if self.generator.prior.causal and not keep_shared:
+            raise UserError(
+                "an autoregressive prior draws shared codes first, without a look at what is kept; "
+                "give --keep-shared, or a masked prior"
+            )
+        grid = self.model.encoders[name].grid_shape
+        keep = kept_places(hide, sections[name], grid)
+        if not keep_shared and not keep.any():
+            raise UserError(
+                f"--inpaint {hide!r} without --keep-shared keeps nothing of the {name}; draw a smaller part "
+                "anew, give --keep-shared, or draw from nothing with --unconditional"
+            )
         codes = _repeated(source, count)
-        drawn = self.generator.complete(codes, source.modality, keep, keep_shared, seed, progress)
-        return self._result(drawn, (source.modality,), _numbered(source.ids, count), source)
+        drawn = self.generator.complete(codes, name, keep, keep_shared, seed, progress)
+        return self._result(drawn, (name,), _numbered(source.ids, count), source)
 
     def encoded(self, path: Path, modality: Modality) -> TokenFile:
         """A file's codes.

@@ -14,6 +14,7 @@ from PIL import Image
 
 from vqmm.encoding import codebook_fingerprint
 from vqmm.evaluation import extractors
+from vqmm.models import Prior
 from vqmm.tokens import join_tokens, load_tokens, save_tokens
 from vqmm.training.run_folder import open_run
 
@@ -175,6 +176,12 @@ def test_mistakes_are_told_in_a_line(verb, prior, tiny_run, picture, sound, whol
 
     assert "no condition to guide by" in said("--unconditional", 1, "--guidance", 1)
     assert "--keep-shared" in said("--from-image", picture, "--inpaint", "0:1", "--guidance", 1)
+    assert "keeps nothing of the image" in said("--from-image", picture, "--inpaint", "0:1")
+    save_tokens(tmp_path / "a.npz", whole)
+    for source in (("--from-image", picture), ("--from-tokens", tmp_path / "a.npz")):
+        found = said(*source, "--inpaint", "0.5:1", "--to", "audio")
+        assert "a part of the image anew; leave --to audio out" in found
+    assert "--n 2 goes with a source" in said("--unconditional", 1, "--n", 2)
     assert "hides none" in said("--from-image", picture, "--inpaint", "0.5:0.51")
     assert "--to image" in said("--from-audio", sound, "--to", "audio")
     assert "no such label" in said("--unconditional", 1, "--label", "nine")
@@ -191,6 +198,16 @@ def test_mistakes_are_told_in_a_line(verb, prior, tiny_run, picture, sound, whol
     (tmp_path / "no").mkdir()
     (tmp_path / "no" / "mine.txt").write_text("")
     assert "not empty" in said("--unconditional", 1)
+
+
+def test_an_autoregressive_prior_says_what_it_cannot_do(verb, prior, picture, tmp_path):
+    shutil.copytree(prior, tmp_path / "causal")
+    settings = open_run(prior).model.get_config() | {"kind": "autoregressive"}
+    Prior.from_config(settings).save(tmp_path / "causal" / "model.keras")
+    args = ("--run", tmp_path / "causal", "--out", tmp_path / "out", "--from-image", picture)
+    assert "--steps 3" in verb("generate", *args, "--steps", 3).refusal()
+    assert "give --keep-shared" in verb("generate", *args, "--inpaint", "0.5:1").refusal()
+    assert verb("generate", *args, "--inpaint", "0.5:1", "--keep-shared", "--n", 1).status == 0
 
 
 def test_codes_that_do_not_fit_the_prior_are_refused(verb, prior, whole, tmp_path):
