@@ -171,7 +171,6 @@ def tokens_of(model: VQVAE, config: Config, encoded: Encoded, lengths: npt.NDArr
     grid = model.encoders[encoded.modality].grid_shape if encoded.private is not None else None
     audio = encoded.modality == "audio"
     frame = [data.image.height, data.image.width]
-    seconds = data.audio.samples / data.audio.sample_rate
     return TokenFile(
         modality=encoded.modality,
         ids=encoded.ids,
@@ -181,9 +180,15 @@ def tokens_of(model: VQVAE, config: Config, encoded: Encoded, lengths: npt.NDArr
         fingerprint=codebook_fingerprint(model),
         grid=grid,
         sample_rate=data.audio.sample_rate if audio else None,
-        frame_rate=grid[0] / seconds if audio and grid is not None else None,
+        frame_rate=frame_rate(config, grid) if audio else None,
         labels=encoded.labels if (encoded.labels >= 0).any() else None,
     )
+
+
+def frame_rate(config: Config, grid: tuple[int, int] | None) -> float | None:
+    """Rows of a recording's grid a second, Hz; None without one."""
+    audio = config.data.audio
+    return None if grid is None else grid[0] / (audio.samples / audio.sample_rate)
 
 
 def vectors_of_codes(encoded: Encoded, dim: int) -> npt.NDArray[np.float32]:

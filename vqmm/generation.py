@@ -11,7 +11,7 @@ import numpy as np
 from vqmm.config import Sampling
 from vqmm.data.file_records import file_records
 from vqmm.data.shards import OTHER, Modality
-from vqmm.encoding import codebook_fingerprint, encode_records, tokens_of
+from vqmm.encoding import codebook_fingerprint, encode_records, frame_rate, tokens_of
 from vqmm.errors import UserError
 from vqmm.inpainting import kept_places
 from vqmm.models import Codes, Settings
@@ -190,6 +190,7 @@ class Studio:
         )
         if source is not None and source.modality == modality:
             sizes = np.repeat(source.sizes, len(ids) // len(source), axis=0)
+        grid = None if codes.private is None else self.model.encoders[modality].grid_shape
         return TokenFile(
             modality=modality,
             ids=np.array(ids),
@@ -197,8 +198,9 @@ class Studio:
             private=codes.private,
             sizes=sizes,
             fingerprint=codebook_fingerprint(self.model),
-            grid=None if codes.private is None else self.model.encoders[modality].grid_shape,
+            grid=grid,
             sample_rate=data.audio.sample_rate if audio else None,
+            frame_rate=frame_rate(self.config, grid) if audio else None,
         )
 
 

@@ -132,6 +132,7 @@ def test_pairs_are_drawn_into_a_folder_that_is_whole(verb, prior, tmp_path):
         load_tokens(out / f"{name}.npz", open_run(prior).model.fingerprint) for name in ("image", "audio")
     ]
     np.testing.assert_array_equal(tokens[0].shared, tokens[1].shared)  # a pair has the same shared codes
+    assert tokens[1].frame_rate == pytest.approx(tokens[1].grid[0] * 2000 / 1024)
     before = (out / "image" / "0000.png").read_bytes()
     assert verb("generate", *args).status == 0  # the same folder again: its own to replace
     assert (out / "image" / "0000.png").read_bytes() == before

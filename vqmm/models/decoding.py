@@ -20,7 +20,8 @@ class Settings(NamedTuple):
     """How to sample.
 
     Attributes:
-        steps: of parallel decoding, at most, shared codes included.
+        steps: of parallel decoding, shared codes included; both these and the rest, where they are drawn,
+            take one at least, so that 1 is 2 for items from nothing.
         temperature: of the tokens' distributions; 0 takes the likeliest.
         randomness: Gumbel noise on which tokens are kept first, relative; it falls to 0 with the steps.
         guidance: weight of classifier-free guidance, one for all or by modality; 0 is none.
