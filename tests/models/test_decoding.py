@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from vqmm.models import HIDDEN, Codes, Prior, Sampler, Settings
+from vqmm.models import HIDDEN, Codes, Prior, Sampler, Settings, decoding
 from vqmm.models.generator import Generator
 
 LAYOUT = [["shared", 2, 0, 4], ["image", 4, 4, 10, 1, 2], ["audio", 6, 10, 16, 2, 3]]
@@ -99,6 +99,14 @@ def test_a_label_guides_shared_codes_by_the_formula_too(prior):
         first = 2 if name == "audio" else 0
         tokens[:, part] = best[:, part.start - first : part.stop - first] + offsets[part]
     np.testing.assert_array_equal(found, tokens)
+
+
+def test_nothing_is_guided_that_is_not_drawn(prior, monkeypatch):
+    shared = np.array([[0, 1], [2, 3]])
+    plain, sound = (Generator(prior, None, Settings(steps=2, guidance={"audio": w})) for w in (0.0, 2.0))
+    wanted = plain.across(Codes(shared), "image").tokens
+    monkeypatch.setattr(decoding, "guided", None)  # a second pass would call it
+    np.testing.assert_array_equal(sound.across(Codes(shared), "image").tokens, wanted)
 
 
 def test_guidance_of_no_modality_is_none(prior):

@@ -91,7 +91,10 @@ class Sampler:
         labels = None if label is None else tf.constant(label, tf.int32)
         report = progress or (lambda share: None)
         if self.prior.causal:
-            found = self._once(("forward", names, labels is None), self._forward, names)(known, labels)
+            parts = self.prior.tokens.slices(names)
+            filled = tuple(name for name in names if (tokens[:, parts[name]] == HIDDEN).any())
+            forward = self._once(("forward", names, filled, labels is None), self._forward, names, filled)
+            found = forward(known, labels)
             report(1.0)
             return found.numpy()
         return self._parallel(known, names, labels, report).numpy()
@@ -147,7 +150,7 @@ class Sampler:
         offsets = prior.tokens.offsets(names)
 
         def run(known: Any, label: Any, left: dict[str, Any], noise: Any) -> Any:
-            scores = self._scores(known, label, names, on_shared="shared" in filled)
+            scores = self._scores(known, label, names, filled)
             pieces = []
             for name, part in parts.items():
                 here = known[:, part]
@@ -169,8 +172,11 @@ class Sampler:
 
         return run
 
-    def _scores(self, known: Any, label: Any, names: tuple[str, ...], on_shared: bool) -> dict[str, Any]:
-        weights = {name: self.settings.weight(name) for name in names}
+    def _scores(
+        self, known: Any, label: Any, names: tuple[str, ...], filled: tuple[str, ...]
+    ) -> dict[str, Any]:
+        weights = {name: self.settings.weight(name) for name in filled}
+        on_shared = "shared" in filled
         if not any(weights.values()) or (on_shared and label is None):
             return self.prior(known, label, sections=names)
         # Without the condition: no label, and for private codes no shared ones. Both in one batch.
@@ -178,20 +184,21 @@ class Sampler:
         both = None if label is None else ops.concatenate([label, ops.full_like(label, -1)], axis=0)
         scores = self.prior(ops.concatenate([known, blind], axis=0), both, sections=names)
         halves = {name: ops.split(found, 2, axis=0) for name, found in scores.items()}
-        return {name: guided(with_it, without, weights[name]) for name, (with_it, without) in halves.items()}
+        return {name: guided(halves[name][0], halves[name][1], weights[name]) for name in filled}
 
     def _blind(self, known: Any, names: tuple[str, ...]) -> Any:
         shared = self.prior.tokens.slices(names)["shared"]
         return ops.concatenate([ops.full_like(known[:, shared], HIDDEN), known[:, shared.stop :]], axis=1)
 
-    def _forward(self, names: tuple[str, ...]) -> Callable[..., Any]:
+    def _forward(self, names: tuple[str, ...], filled: tuple[str, ...]) -> Callable[..., Any]:
         prior, parts = self.prior, self.prior.tokens.slices(names)
         where, offsets = prior.tokens.places(names), prior.tokens.offsets(names)
         length, settings = len(where), self.settings
         choosers = dict(zip(prior.tokens.names, prior.choosers, strict=True))
-        guide = any(settings.weight(name) for name in names)
 
         def run(known: Any, label: Any) -> Any:
+            steerable = [name for name in filled if name != "shared" or label is not None]
+            guide = any(settings.weight(name) for name in steerable)
             batch = ops.shape(known)[0]
             # What guidance subtracts: neither label nor shared codes; for these themselves, no label.
             steered = guide and label is not None
