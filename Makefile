@@ -85,7 +85,10 @@ $(PEERS): pyproject.toml
 	.venv-peers/bin/python -m pip install --quiet --no-deps descript-audio-codec==1.0.0  # its pins exclude TensorFlow
 	touch $@
 
-bench-quantizers: $(STAMP) $(PEERS)  ## quantizers beside their peers: time and memory
+bench-quantizers: $(STAMP) $(PEERS)  ## quantizers beside their peers: the same codes, values and gradients; time and memory
+	mkdir -p runs
+	.venv-peers/bin/python tests/quantizers/golden/make_peer.py runs/peer.npz
+	PEER_CASES=runs/peer.npz $(BIN)/python -m pytest tests/quantizers/test_peer.py
 	$(BIN)/python -m benchmarks.quantizers --peers .venv-peers/bin/python --json runs/quantizers.json
 
 bench-training: $(STAMP) $(PEERS)  ## training steps beside the same networks in PyTorch, and how their cost grows

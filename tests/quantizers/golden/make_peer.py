@@ -1,9 +1,10 @@
 """Makes `peer.npz`: what vector-quantize-pytorch 1.32 does with given weights and inputs.
 
     pip install torch==2.13.0 vector-quantize-pytorch==1.32.0
-    python tests/quantizers/golden/make_peer.py
+    python tests/quantizers/golden/make_peer.py [FILE]
 
-Only this script needs torch; the tests read the file. Each case holds the latents `x`,
+Only this script needs torch; the tests read the file. `make bench-quantizers` makes it anew elsewhere and
+runs the tests on that. Each case holds the latents `x`,
 the weights on the values whose sum is differentiated (`pull`), and what came out:
 `codes`, `values`, losses, `gradient` of sum(values * pull) + losses with respect to `x`,
 and the state before and after.
@@ -11,6 +12,7 @@ and the state before and after.
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -140,4 +142,5 @@ if __name__ == "__main__":
     sim_vq("sim_vq", rotation=False)
     sim_vq("sim_vq_rotation", rotation=True)
     residual("residual")
-    np.savez_compressed(Path(__file__).with_name("peer.npz"), **CASES)
+    default = Path(__file__).with_name("peer.npz")
+    np.savez_compressed(Path(sys.argv[1]) if len(sys.argv) > 1 else default, **CASES)
