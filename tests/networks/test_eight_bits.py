@@ -105,6 +105,17 @@ def test_an_encoder_has_the_weights_of_one_without(layout):
     assert twin.get_config() == aware.get_config() and twin.eight_bits
 
 
+@pytest.mark.parametrize("rounded", [rounded_values, rounded_kernel])
+def test_gradients_pass_at_the_ends_of_the_range_too(rounded):
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        x, pull = (tf.constant(rng.normal(size=(6, 5)), tf.float32) for _ in range(2))
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            loss = tf.reduce_sum(rounded(x) * pull)
+        np.testing.assert_array_equal(tape.gradient(loss, x), pull)
+
+
 def test_xla_compiles_it_to_the_same():
     layer, x = EightBitConv2D(5, 3), tf.constant(normal(2, 8, 6, 3))
     layer.build(x.shape)

@@ -78,7 +78,7 @@ class Generating:
     def _asked(self, count: float, seed: float) -> tuple[int, int]:
         if not 1 <= count <= MOST or not 0 <= seed < 2**31:
             raise UserError(
-                f"{count:g} items of seed {seed:g}; give 1 to {MOST}, and a seed from 0 to {2**31 - 1}"
+                f"{count:g} items of seed {seed:g}; legal: 1 to {MOST}, and a seed from 0 to {2**31 - 1}"
             )
         return int(count), int(seed)
 

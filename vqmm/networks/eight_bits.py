@@ -14,14 +14,20 @@ def rounded_values(x: Any) -> Any:
     """Rounds x to 256 steps from its least to its greatest value; gradients pass straight through."""
     low = ops.stop_gradient(ops.minimum(ops.min(x), -SMALLEST))  # 0 is a step: padding stays what it is
     high = ops.stop_gradient(ops.maximum(ops.max(x), SMALLEST))
-    return keras.quantizers.fake_quant_with_min_max_vars(x, low, high)
+    return _straight_through(x, keras.quantizers.fake_quant_with_min_max_vars(x, low, high))
 
 
 def rounded_kernel(kernel: Any) -> Any:
     """Rounds each output channel (last axis) to 255 steps about 0; gradients pass straight through."""
     most = ops.max(ops.abs(kernel), axis=tuple(range(len(kernel.shape) - 1)))
     most = ops.stop_gradient(ops.maximum(most, SMALLEST))
-    return keras.quantizers.fake_quant_with_min_max_vars(kernel, -most, most, narrow_range=True, axis=-1)
+    rounded = keras.quantizers.fake_quant_with_min_max_vars(kernel, -most, most, narrow_range=True, axis=-1)
+    return _straight_through(kernel, rounded)
+
+
+def _straight_through(x: Any, rounded: Any) -> Any:
+    """Its own gradient is 0 at the greatest values where the range, once rounded, ends before them."""
+    return x + ops.stop_gradient(rounded - x)
 
 
 @keras.saving.register_keras_serializable("vqmm")
