@@ -144,7 +144,7 @@ class Adversary:
         Args:
             name: of the discriminator.
             real_items, fake_items: of one dtype.
-            mask: bool[B], False where the item is missing.
+            mask: bool[B], False where the item is missing, or `losses.item_weights` of it.
         """
         a, kind = self.adversarial, self.adversarial["kind"]
         count = ops.shape(mask)[0]
