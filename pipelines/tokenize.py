@@ -12,7 +12,7 @@ from pipelines.cli import add_runner, beam_options, local_path, run
 from vqmm.errors import UserError
 
 if TYPE_CHECKING:
-    from vqmm.data.records import Dataset, Records
+    from vqmm.data.records import Dataset
     from vqmm.data.shards import Modality
     from vqmm.tokens import TokenFile
 
@@ -67,15 +67,15 @@ def main(args: argparse.Namespace) -> None:
     from vqmm.encoding import encode_records, tokens_of
     from vqmm.tokens import save_tokens
 
+    dataset = None if args.data is None else Dataset.open(args.data)
+    names = () if dataset is None else dataset.labels
     written: list[dict[str, Any]] = []
-    for path, modality, records in _sources(args, opened.config, single):
-        if isinstance(records, str):
-            tokens = tokens_by_beam(
-                args.run, Dataset.open(args.data), records, modality, args.out, options or []
-            )
+    for path, modality, records in _sources(args, opened.config, single, dataset):
+        if dataset is not None and isinstance(records, str):
+            tokens = tokens_by_beam(args.run, dataset, records, modality, args.out, options or [])
         else:
             encoded = encode_records(opened.model, records, opened.config, modality)
-            tokens = tokens_of(opened.model, opened.config, encoded, records.lengths)
+            tokens = tokens_of(opened.model, opened.config, encoded, records.lengths, names)
         save_tokens(path, tokens)
         written.append({"path": str(path), **_facts(tokens)})
     if args.json:
@@ -89,14 +89,12 @@ def main(args: argparse.Namespace) -> None:
 
 
 def _sources(
-    args: argparse.Namespace, config: Any, single: bool
-) -> Iterator[tuple[Path, Modality, Records | str]]:
+    args: argparse.Namespace, config: Any, single: bool, dataset: Dataset | None
+) -> Iterator[tuple[Path, Modality, Any]]:
     """What to write, of which modality, from which records; for Beam the split that it reads them from."""
     from vqmm.data.file_records import file_records
-    from vqmm.data.records import Dataset
 
-    if args.data is not None:
-        dataset = Dataset.open(args.data)
+    if dataset is not None:
         dataset.check(config)
         for split in args.split or ["test"]:
             if args.runner == "beam":

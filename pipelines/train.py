@@ -6,15 +6,17 @@ import argparse
 import json
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from pipelines.cli import local_path, run
-from vqmm.config import load_config
+from vqmm.config import Config, load_config
 from vqmm.data.records import Dataset
 from vqmm.errors import UserError
 from vqmm.training.cluster import task_of
 from vqmm.training.prior_run import prior_config
-from vqmm.training.run_folder import RunFolder, check_run, identity
+from vqmm.training.run_folder import Run, RunFolder, check_run, identity
 from vqmm.training.vocoder_run import vocoder_config
 
 EXAMPLES = """\
@@ -23,7 +25,9 @@ EXAMPLES = """\
       --set train.steps=400 train.learning_rate=0.001
   python -m pipelines.train --config configs/digits.yaml --data data/digits --run runs/two \\
       --set train.strategy=mirrored
-  python -m pipelines.train --config configs/digits-prior.yaml --data data/digits --run runs/digits-prior \
+  python -m pipelines.train --config configs/digits-prior.yaml --data data/digits --run runs/digits-prior \\
+      --tokenizer runs/demo
+  python -m pipelines.train --config configs/digits-prior.yaml --tokens out/tokens --run runs/digits-prior \\
       --tokenizer runs/demo
   python -m pipelines.train --config configs/digits-vocoder.yaml --data data/digits --run runs/vocoder
 
@@ -33,7 +37,14 @@ The same command again continues a run that was stopped or killed, to the same r
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the options."""
     parser.add_argument("--config", required=True, type=Path, help="YAML config")
-    parser.add_argument("--data", required=True, help="folder that prepare left")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--data", metavar="DATA", help="folder that prepare left")
+    what.add_argument(
+        "--tokens",
+        type=local_path,
+        metavar="DIR",
+        help="of a prior: folder of the token files that tokenize --data left, in place of --data",
+    )
     parser.add_argument("--run", required=True, type=local_path, help="run folder, made or continued")
     parser.add_argument(
         "--set", nargs="+", default=[], action="extend", metavar="KEY=VALUE", help="overrides"
@@ -58,16 +69,21 @@ def main(args: argparse.Namespace) -> int:
         raise UserError(
             f"--tokenizer goes with the config of a prior or a vocoder; {args.config} has no such section"
         )
-    dataset = Dataset.open(args.data)
-    dataset.check(config)
+    dataset = _opened(args, config)
     check_run(args.run, config, identity(dataset))
     # Loaded late, so that a wrong command line is told at once.
     if config.prior is not None:
-        from vqmm.training.prior_loop import train_prior as train
+        from vqmm.training.prior_loop import train_prior
+
+        train: Callable[..., Run] = train_prior
     elif config.vocoder is not None:
-        from vqmm.training.vocoder_loop import train_vocoder as train
+        from vqmm.training.vocoder_loop import train_vocoder
+
+        train = train_vocoder
     else:
-        from vqmm.training.loop import train
+        from vqmm.training import loop
+
+        train = loop.train
     from vqmm.training.metrics_log import read_metrics
     from vqmm.training.progress import summary
     from vqmm.training.stop_signals import Interrupted
@@ -89,6 +105,19 @@ def main(args: argparse.Namespace) -> int:
     else:
         print(f"{args.run}: model of step {trained.step}  {summary(figures)}")
     return 0
+
+
+def _opened(args: argparse.Namespace, config: Config) -> Any:
+    """The prepared data, or a prior's token files."""
+    if args.tokens is None:
+        dataset = Dataset.open(args.data)
+        dataset.check(config)
+        return dataset
+    if config.prior is None:
+        raise UserError(f"--tokens goes with the config of a prior; {args.config} wants --data")
+    from vqmm.training.token_folder import TokenFolder
+
+    return TokenFolder.open(args.tokens)
 
 
 if __name__ == "__main__":

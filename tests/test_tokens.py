@@ -58,6 +58,7 @@ def token_files(draw):
         sample_rate=draw(st.integers(1, 192_000)) if audio else None,
         frame_rate=draw(st.floats(0.01, 1e4)) if audio else None,
         labels=rng.integers(-1, 10, n) if draw(st.booleans()) else None,
+        label_names=tuple(draw(st.lists(TEXT, min_size=10, max_size=10))) if draw(st.booleans()) else (),
     )
 
 

@@ -38,7 +38,7 @@ class TokenWork:
         records = dataset.read([name])
         if len(records):  # all files of a shard may have been unreadable
             encoded = encode_records(opened.model, records, opened.config, self.modality)
-            tokens = tokens_of(opened.model, opened.config, encoded, records.lengths)
+            tokens = tokens_of(opened.model, opened.config, encoded, records.lengths, dataset.labels)
             save_tokens(self.parts / f"{name}.npz", tokens)
 
 

@@ -5,7 +5,7 @@ The one place where `evaluate`, `tokenize`, `index` and `query` run the encoders
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -158,7 +158,13 @@ def encode_batches(
     return Encoded(modality, join(ids), join(labels), join(items), join(embedded), *chosen)
 
 
-def tokens_of(model: VQVAE, config: Config, encoded: Encoded, lengths: npt.NDArray[Any]) -> TokenFile:
+def tokens_of(
+    model: VQVAE,
+    config: Config,
+    encoded: Encoded,
+    lengths: npt.NDArray[Any],
+    label_names: Sequence[str] = (),
+) -> TokenFile:
     """The codes as a token file.
 
     Args:
@@ -166,6 +172,7 @@ def tokens_of(model: VQVAE, config: Config, encoded: Encoded, lengths: npt.NDArr
         config: of the run.
         encoded: the items.
         lengths: i[n], samples of each recording before it is cut or padded; of pictures anything.
+        label_names: of the data, where the items have labels.
     """
     data = config.data
     grid = model.encoders[encoded.modality].grid_shape if encoded.private is not None else None
@@ -182,6 +189,7 @@ def tokens_of(model: VQVAE, config: Config, encoded: Encoded, lengths: npt.NDArr
         sample_rate=data.audio.sample_rate if audio else None,
         frame_rate=frame_rate(config, grid) if audio else None,
         labels=encoded.labels if (encoded.labels >= 0).any() else None,
+        label_names=tuple(label_names),
     )
 
 

@@ -16,7 +16,7 @@ from vqmm.errors import UserError
 from vqmm.inpainting import kept_places
 from vqmm.models import Codes, Settings
 from vqmm.models.generator import Drawn, Generator
-from vqmm.models.token_layout import Section
+from vqmm.models.token_layout import check_sections
 from vqmm.rebuild import rebuild
 from vqmm.tokens import TokenFile, check_fingerprint
 from vqmm.training.prior_run import PriorRun
@@ -152,23 +152,7 @@ class Studio:
         check_fingerprint("the token file", source.fingerprint, prior.fingerprint)
         if not len(source):
             raise UserError(f"the token file has no items; {again}")
-        sections = {section.name: section for section in prior.tokens.sections}
-        for name, codes in (("shared", source.shared), (source.modality, source.private)):
-            if codes is None:
-                continue
-            section = sections.get(name, Section(name, 0, 0, 0))
-            found = codes.shape[1]
-            if found != section.length:
-                raise UserError(
-                    f"the token file has {found} {name} codes an item, expected {section.length}; {again}"
-                )
-            first = section.offsets
-            last = first + section.choices - 1
-            for item, place in np.argwhere((codes < first) | (codes > last))[:1]:
-                raise UserError(
-                    f"the token file's item {source.ids[item]!s} has {codes[item, place]} as {name} code "
-                    f"{place}; legal: {first[place]} to {last[place]}; {again}"
-                )
+        check_sections("the token file", source, prior.tokens, again)
         grid = tuple(self.model.encoders[source.modality].grid_shape)
         if source.private is not None and source.grid not in (None, grid):
             raise UserError(f"the token file's grid is {source.grid}, this tokenizer's {grid}; {again}")

@@ -20,7 +20,7 @@ from vqmm.errors import UserError
 FORMAT_VERSION = 1
 MODALITIES = ("audio", "image")
 # Members of the file that may be missing: what they hold is not known for every item.
-OPTIONAL = ("private", "grid", "sample_rate", "frame_rate", "labels")
+OPTIONAL = ("private", "grid", "sample_rate", "frame_rate", "labels", "label_names")
 # What a damaged archive or a damaged array in it makes NumPy and zipfile raise.
 DAMAGE = (zipfile.BadZipFile, ValueError, EOFError, OSError, KeyError, NotImplementedError, MemoryError)
 
@@ -72,6 +72,7 @@ class TokenFile:
         sample_rate: Hz; None for pictures.
         frame_rate: rows of `grid` a second, Hz; None for pictures.
         labels: i32[n], -1 unknown; None where the data has none.
+        label_names: what the labels stand for; empty where it is not known.
         version: of vqmm.
 
     Raises:
@@ -88,6 +89,7 @@ class TokenFile:
     sample_rate: int | None = None
     frame_rate: float | None = None
     labels: npt.NDArray[np.int32] | None = None
+    label_names: tuple[str, ...] = ()
     version: str = ""
 
     def __post_init__(self) -> None:
@@ -103,6 +105,7 @@ class TokenFile:
             "sizes": np.asarray(self.sizes, np.int64),
             "labels": None if self.labels is None else np.asarray(self.labels, np.int32),
             "grid": None if self.grid is None else (int(self.grid[0]), int(self.grid[1])),
+            "label_names": tuple(str(name) for name in self.label_names),
             "version": self.version or vqmm_version(),
         }
         for name, value in fixed.items():
@@ -118,6 +121,10 @@ class TokenFile:
             found = getattr(self, name)
             if found is not None and not _fits(found.shape, wanted):
                 raise UserError(f"tokens of {n} items: {name} has shape {found.shape}, expected {wanted}")
+        if self.label_names and self.labels is not None:
+            highest = int(self.labels.max(initial=-1))
+            if highest >= len(self.label_names):
+                raise UserError(f"tokens have label {highest}, and names for {len(self.label_names)} labels")
         if self.grid is not None and self.private is not None:
             cells, found = math.prod(self.grid), self.private.shape[1]
             if cells < 1 or found < cells or found % cells:
@@ -139,7 +146,7 @@ def join_tokens(parts: Sequence[TokenFile]) -> TokenFile:
     if not parts:
         raise UserError("there are no token files to join")
     first = parts[0]
-    alike = ("modality", "fingerprint", "grid", "sample_rate", "frame_rate", "version")
+    alike = ("modality", "fingerprint", "grid", "sample_rate", "frame_rate", "label_names", "version")
     for name in alike:
         found = {getattr(part, name) for part in parts}
         if len(found) > 1:
@@ -164,6 +171,7 @@ def save_tokens(path: str | Path, tokens: TokenFile) -> None:
         OSError: it cannot be written.
     """
     members = {name: getattr(tokens, name) for name in tokens.__dataclass_fields__}
+    members["label_names"] = members["label_names"] or None
     arrays = {name: np.asarray(value) for name, value in members.items() if value is not None}
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -231,8 +239,9 @@ def _assemble(members: dict[str, Any]) -> TokenFile:
     for name in ("modality", "fingerprint", "version", "sample_rate", "frame_rate"):
         if name in members:
             members[name] = members[name].item()
-    if "grid" in members:
-        members["grid"] = tuple(members["grid"].tolist())
+    for name in ("grid", "label_names"):
+        if name in members:
+            members[name] = tuple(members[name].tolist())
     return TokenFile(**{"private": None} | members)
 
 

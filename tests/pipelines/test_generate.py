@@ -16,6 +16,7 @@ from vqmm.encoding import codebook_fingerprint
 from vqmm.evaluation import extractors
 from vqmm.models import Prior
 from vqmm.tokens import join_tokens, load_tokens, save_tokens
+from vqmm.training.metrics_log import read_metrics
 from vqmm.training.run_folder import open_run
 
 SETTINGS = {
@@ -97,6 +98,28 @@ def test_a_run_that_was_stopped_ends_in_the_same_weights(verb, prior, config, tm
     assert done.status == 0 and "at step 3 of 6" in done.err
     ours, theirs = (open_run(path).model.get_weights() for path in (half, prior))
     assert all(np.array_equal(a, b) for a, b in zip(ours, theirs, strict=True))
+
+
+def test_token_files_teach_the_same_as_the_data_that_they_are_of(
+    verb, prior, config, tmp_path, tiny_run, tiny_data
+):
+    tokens = tmp_path / "tokens"
+    args = ("--run", tiny_run, "--data", tiny_data.folder, "--split", "train", "validation", "--out", tokens)
+    assert verb("tokenize", *args).status == 0
+    args = ("--config", config, "--tokens", tokens, "--run", tmp_path / "run")
+    said = verb("train", *args, "--tokenizer", tiny_run)
+    assert said.status == 0, said
+    ours, theirs = open_run(tmp_path / "run").model, open_run(prior).model
+    assert ours.labels == theirs.labels
+    assert all(np.array_equal(a, b) for a, b in zip(ours.get_weights(), theirs.get_weights(), strict=True))
+    last = [read_metrics(run / "metrics.jsonl")[-1]["loss"] for run in (tmp_path / "run", prior)]
+    assert last[0] == last[1]
+    held = json.loads((tmp_path / "run" / "data.json").read_text())
+    assert held["name"] == "tokens" and held["tokenizer"]["fingerprint"] == ours.fingerprint
+    said = verb("train", *args, "--tokenizer", tiny_run, "--set", "prior.dim=16").refusal()
+    assert "prior.dim" in said
+    said = verb("train", "--config", tiny_run / "config.yaml", *args[2:]).refusal()
+    assert "--tokens goes with the config of a prior" in said
 
 
 def test_another_codebook_is_refused_with_both_names(verb, prior, config, tmp_path, tiny_run, tiny_data):

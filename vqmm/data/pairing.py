@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from vqmm.data.records import Split
-
 MISSING = -1
+
+
+class Grouped(Protocol):
+    """Items of one modality that know what they belong to: `items` i[n], `labels` i[n] (-1 unknown)."""
+
+    @property
+    def items(self) -> npt.NDArray[Any]: ...
+
+    @property
+    def labels(self) -> npt.NDArray[Any]: ...
 
 
 class EpochPairs(NamedTuple):
@@ -104,8 +112,8 @@ class Pairing:
         return np.where(held > 0, shuffled[np.minimum(place, len(shuffled) - 1)], MISSING)
 
 
-def pairing_of(split: Split, pair_by: Literal["item", "label"], seed: int) -> Pairing:
-    """Groups a split's records by item or by label, and pairs within the groups.
+def pairing_of(split: tuple[Grouped, Grouped], pair_by: Literal["item", "label"], seed: int) -> Pairing:
+    """Groups a split's recordings and pictures by item or by label, and pairs within the groups.
 
     By label, a record whose label is unknown stays with the records of its item.
     """
@@ -119,7 +127,11 @@ def pairing_of(split: Split, pair_by: Literal["item", "label"], seed: int) -> Pa
 
 
 def pairs_of_epoch(
-    split: Split, pair_by: Literal["item", "label"], seed: int, epoch: int, shuffle: bool = True
+    split: tuple[Grouped, Grouped],
+    pair_by: Literal["item", "label"],
+    seed: int,
+    epoch: int,
+    shuffle: bool = True,
 ) -> EpochPairs:
     """Draws the pairs of one epoch of a split. See `Pairing`."""
     return pairing_of(split, pair_by, seed).epoch(epoch, shuffle)

@@ -7,9 +7,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from vqmm.errors import UserError
 from vqmm.models.codes import Codes
 from vqmm.models.vqvae import VQVAE
 from vqmm.quantizers import JointQuantizer
+from vqmm.tokens import TokenFile
 
 HIDDEN = -1  # a token that is not known
 
@@ -142,6 +144,35 @@ def _section(quantizer: Any, name: str, grid: tuple[int, int]) -> Section:
     levels = each if len(sizes) == each and len(set(sizes)) == 1 else 1  # heads share all codes
     length = grid[0] * grid[1] * each
     return Section(name, length, int(start), int(stop), levels, grid[1])
+
+
+def check_sections(origin: str, tokens: TokenFile, layout: TokenLayout, remedy: str) -> None:
+    """Refuses codes that a layout has no place for.
+
+    Args:
+        origin: what to call the token file.
+        tokens: of the layout's codebook.
+        layout: of the sequence.
+        remedy: what to do about it.
+
+    Raises:
+        UserError: another number of codes than a section has, or a code outside its range.
+    """
+    sections = {section.name: section for section in layout.sections}
+    for name, codes in (("shared", tokens.shared), (tokens.modality, tokens.private)):
+        if codes is None:
+            continue
+        section = sections.get(name, Section(name, 0, 0, 0))
+        found = codes.shape[1]
+        if found != section.length:
+            raise UserError(f"{origin} has {found} {name} codes an item, expected {section.length}; {remedy}")
+        first = section.offsets
+        last = first + section.choices - 1
+        for item, place in np.argwhere((codes < first) | (codes > last))[:1]:
+            raise UserError(
+                f"{origin}'s item {tokens.ids[item]!s} has {codes[item, place]} as {name} code {place}; "
+                f"legal: {first[place]} to {last[place]}; {remedy}"
+            )
 
 
 def joined(parts: Mapping[str, np.ndarray | None], layout: TokenLayout, count: int) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Trains a prior on the codes that a tokenizer gives to prepared data."""
+"""Trains a prior on the codes that a tokenizer gives to prepared data, or has given: token files."""
 
 from __future__ import annotations
 
@@ -23,13 +23,17 @@ from vqmm.training.progress import TrainingProgress
 from vqmm.training.run_folder import Run, create_run, identity, open_run
 from vqmm.training.strategy import make_strategy
 from vqmm.training.token_batches import TokenTable, token_batches, token_table
+from vqmm.training.token_folder import TokenFolder
 
 VALIDATION_BATCHES = 4
 VALIDATION_SEED = 1  # of what is hidden there: the same at every step
 
 
 def train_prior(
-    config: Config, dataset: Dataset, folder: str | Path, progress: TrainingProgress | None = None
+    config: Config,
+    dataset: Dataset | TokenFolder,
+    folder: str | Path,
+    progress: TrainingProgress | None = None,
 ) -> Run:
     """Trains a prior, or continues its run, as `vqmm.training.loop.train` does.
 
@@ -38,7 +42,7 @@ def train_prior(
 
     Args:
         config: with a `prior` section that names the tokenizer's run.
-        dataset: prepared as the tokenizer's was.
+        dataset: prepared as the tokenizer's was; or token files, which spare encoding it.
         folder: the run folder.
         progress: where to show it; by default the standard error stream.
 
@@ -49,9 +53,12 @@ def train_prior(
     config = prior_config(config)
     if config.prior is None:
         raise UserError("this config has no prior section")
-    dataset.check(config)
+    if isinstance(dataset, Dataset):
+        dataset.check(config)
     strategy = make_strategy(config.train)
     tokenizer = open_run(config.prior.tokenizer, coded=True)
+    if isinstance(dataset, TokenFolder):
+        dataset.check_codebook(codebook_fingerprint(tokenizer.model))
     known = {
         "tokenizer": {
             "run": str(config.prior.tokenizer),
@@ -97,10 +104,13 @@ class PriorTraining(Training):
     """Training of a prior; see `Training`.
 
     Args:
-        tokenizer: an open run; the other arguments as there.
+        tokenizer: an open run.
+        config, dataset, args: as there; the data may be token files.
     """
 
-    def __init__(self, tokenizer: Run, config: Config, dataset: Dataset, *args: Any):
+    dataset: Any  # a Dataset or a TokenFolder
+
+    def __init__(self, tokenizer: Run, config: Config, dataset: Any, *args: Any):
         self.tokenizer = tokenizer
         self._tables: dict[str, TokenTable] = {}
         super().__init__(config, dataset, *args)
@@ -137,8 +147,12 @@ class PriorTraining(Training):
     def _table(self, split: str) -> TokenTable:
         if split not in self._tables:
             seed = self.config.seed if split == "train" else VALIDATION_SEED
-            tokenizer = self.tokenizer
-            self._tables[split] = token_table(tokenizer.model, self.dataset, tokenizer.config, split, seed)
+            tokenizer, held = self.tokenizer, self.dataset
+            if isinstance(held, TokenFolder):
+                layout, pair_by = layout_of(tokenizer.model), tokenizer.config.data.pair_by
+                self._tables[split] = held.table(layout, pair_by, split, seed)
+            else:
+                self._tables[split] = token_table(tokenizer.model, held, tokenizer.config, split, seed)
         return self._tables[split]
 
 

@@ -8,11 +8,10 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from vqmm.atomic import replacing, write_atomic
 from vqmm.config import Config, load_config, save_config
-from vqmm.data.records import Dataset
 from vqmm.errors import UserError
 from vqmm.tokens import check_fingerprint
 from vqmm.training.cluster import task_of
@@ -115,7 +114,20 @@ class Run:
     step: int
 
 
-def identity(dataset: Dataset) -> dict[str, Any]:
+class Known(Protocol):
+    """Data that has a name, a checksum and counts by split: a `Dataset`, or a folder of token files."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def checksum(self) -> str: ...
+
+    @property
+    def counts(self) -> Any: ...
+
+
+def identity(dataset: Known) -> dict[str, Any]:
     """What a run remembers of its data."""
     return {"name": dataset.name, "checksum": dataset.checksum, "counts": dataset.counts}
 

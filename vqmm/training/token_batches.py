@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import tensorflow as tf
@@ -11,11 +11,24 @@ from vqmm.config import Config, Hiding
 from vqmm.data.batches import WHOLE, Part, fixed_order
 from vqmm.data.pairing import MISSING, Pairing, pairing_of
 from vqmm.data.records import Dataset
-from vqmm.encoding import Encoded, encode_split
+from vqmm.encoding import encode_split
 from vqmm.models.token_layout import TokenLayout, layout_of
 from vqmm.training.hiding import draw_hidden
 
 PREFETCH = 4
+
+
+class Coded(Protocol):
+    """Codes of the items of one modality, as `vqmm.encoding.Encoded` has them."""
+
+    @property
+    def labels(self) -> Any: ...
+
+    @property
+    def shared(self) -> Any: ...
+
+    @property
+    def private(self) -> Any: ...
 
 
 class TokenTable(NamedTuple):
@@ -28,8 +41,8 @@ class TokenTable(NamedTuple):
     """
 
     layout: TokenLayout
-    audio: Encoded | None
-    image: Encoded | None
+    audio: Coded | None
+    image: Coded | None
     pairing: Pairing
 
     def sequences(
@@ -52,7 +65,7 @@ class TokenTable(NamedTuple):
         has = {"audio": audio_rows != MISSING, "image": image_rows != MISSING}
         side = np.where(has["audio"] & has["image"], from_audio, has["audio"])
         for name, rows, own in (("audio", audio_rows, side), ("image", image_rows, ~side)):
-            held: Encoded | None = getattr(self, name)
+            held: Coded | None = getattr(self, name)
             if name in parts:
                 there[:, self.layout.names.index(name)] = has[name]
             if held is None:
