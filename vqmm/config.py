@@ -249,13 +249,16 @@ class Hiding(Section):
     partial: Fraction = 0.1  # shared and private codes partly hidden, as in inpainting
 
 
+ByModality = NonNegative | dict[Literal["image", "audio"], NonNegative]  # one for all, or for each
+
+
 class Sampling(Section):
     """How a prior draws, unless `generate` says otherwise."""
 
     steps: Count = 12  # of parallel decoding
-    temperature: NonNegative = 1.0  # 0 takes the likeliest code
+    temperature: ByModality = 1.0  # 0 takes the likeliest code
     randomness: NonNegative = 12.0  # of which tokens are settled first
-    guidance: NonNegative | dict[Literal["image", "audio"], NonNegative] = 0.0  # one, or by modality
+    guidance: ByModality = 0.0  # weight w of (1 + w) conditional - w unconditional logits
     top_k: CountOrZero = 0  # likeliest codes that may be drawn; 0 = all
     top_p: Annotated[float, pydantic.Field(gt=0.0, le=1.0)] = 1.0
     retries: CountOrZero = 0  # an item is drawn anew while its shared codes are not found in it again

@@ -114,6 +114,21 @@ def test_guidance_of_no_modality_is_none(prior):
     np.testing.assert_array_equal(plain.fill(nothing(2), NAMES), none.fill(nothing(2), NAMES))
 
 
+def test_each_modality_has_its_temperature(prior):
+    shared = np.array([[0, 1], [2, 3], [1, 1]])
+    hot = Generator(prior, None, Settings(steps=1, temperature={"image": 0.0, "audio": 9.0}, randomness=0))
+    cold = Generator(prior, None, Settings(steps=1, temperature=0, randomness=0))
+    likeliest = cold.across(Codes(shared), "image").tokens
+    seeds = range(4)
+    for seed in seeds:
+        np.testing.assert_array_equal(hot.across(Codes(shared), "image", seed).tokens, likeliest)
+    said = [hot.across(Codes(shared), "audio", seed).tokens for seed in seeds]
+    assert all((one != said[0]).any() for one in said[1:])
+    # Shared codes are drawn as freely as the freest of them.
+    drawn = [hot.unconditional(8, seed).tokens[:, :2] for seed in seeds]
+    assert any((one != drawn[0]).any() for one in drawn[1:])
+
+
 def test_a_source_is_shown_where_it_can_be_seen(prior):
     maker = Generator(prior, None, Settings(steps=2))
     pair = maker.unconditional(3).tokens

@@ -58,11 +58,13 @@ def as_seen(model: Any, side: Side) -> np.ndarray:
     """Items as the networks of `fit_extractors` see them: pictures, or log-mel scaled to about 0..1."""
     if side.encoded.modality == "image":
         return side.inputs
-    parts = [
-        np.asarray(model.log_mel(side.inputs[start : start + BATCH]))
-        for start in range(0, len(side.inputs), BATCH)
-    ]
-    return scaled(np.concatenate(parts))
+    return scaled(log_mels(model, side.inputs))
+
+
+def log_mels(model: Any, sounds: np.ndarray) -> np.ndarray:
+    """Log-mel f32[n, frames, mels, 1] of many sounds f32[n, samples], as the model takes it."""
+    starts = range(0, len(sounds), BATCH)
+    return np.concatenate([np.asarray(model.log_mel(sounds[start : start + BATCH])) for start in starts])
 
 
 def scaled(log_mel: np.ndarray) -> np.ndarray:

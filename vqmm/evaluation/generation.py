@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
 from vqmm.evaluation.draws import Draws, SimpleDraws
-from vqmm.evaluation.extractors import FEWEST_JUDGED, Extractor, as_seen, scaled
-from vqmm.evaluation.material import Material, Side
+from vqmm.evaluation.extractors import FEWEST_JUDGED, Extractor, as_seen, log_mels, scaled
+from vqmm.evaluation.material import Material
 from vqmm.evaluation.reconstruction import rebuild
 from vqmm.metrics import (
     bootstrap_figure,
@@ -28,6 +28,7 @@ def generation_section(
     resamples: int,
     seed: int,
     draws: Draws | None = None,
+    sound: Callable[[np.ndarray], np.ndarray] | None = None,
 ) -> dict[str, Any]:
     """`generation` of `evaluation.json`.
 
@@ -35,7 +36,8 @@ def generation_section(
     `floor` is the distance of as many training items from it, which nobody can beat but by chance;
     with a trained prior also `reconstructed`, that of as many training items that the tokenizer
     has rebuilt, which is what its codes allow. `audio_to_image` and `image_to_audio`: what is made
-    from items of the other modality, and how often the classifier sees the other's label in it.
+    from items of the other modality, and how often the classifier sees the other's label in it, and
+    (`heard`) in the log-mel of its sound.
 
     Args:
         model: with codes or a VAE.
@@ -44,6 +46,8 @@ def generation_section(
         count: of items drawn, at least `FEWEST_JUDGED`.
         resamples, seed: of the intervals; the seed also of the draw.
         draws: of a trained prior; None: the simple one of `SimpleDraws`.
+        sound: from log-mel f32[n, frames, mels, 1] to sound f32[n, samples]; None: none is made, and
+            clips are judged by their log-mel alone.
     """
     source = draws or SimpleDraws(model, material)
     sides = material.sides
@@ -82,9 +86,18 @@ def generation_section(
             together, resamples=resamples, seed=seed
         ).to_json()
         for given, target in (("audio", "image"), ("image", "audio")):
-            found = _coherent(source, sides[given], target, extractors[target], seed)
-            coherence = bootstrap_figure(found, resamples=resamples, seed=seed)
-            section[f"{given}_to_{target}"] = {"coherence": coherence.to_json()}
+            rows = np.flatnonzero(sides[given].encoded.labels >= 0)
+            items = source.carried(sides[given], rows, target, seed)
+            seen = {"coherence": items}
+            if target == "audio" and sound is not None:
+                seen["heard"] = log_mels(model, sound(items))
+            wanted = sides[given].encoded.labels[rows]
+            section[f"{given}_to_{target}"] = {
+                name: bootstrap_figure(
+                    _right(extractors[target], found, wanted, target), resamples=resamples, seed=seed
+                ).to_json()
+                for name, found in seen.items()
+            }
     return section
 
 
@@ -99,9 +112,7 @@ def compared(real: np.ndarray, fake: np.ndarray, resamples: int, seed: int) -> d
     }
 
 
-def _coherent(draws: Draws, side: Side, target: str, extractor: Extractor, seed: int) -> np.ndarray:
-    """1 where the classifier sees in the carried item the label of its source, else 0; f64[n]."""
-    rows = np.flatnonzero(side.encoded.labels >= 0)
-    items = draws.carried(side, rows, target, seed)
-    seen = extractor.probabilities(scaled(items) if target == "audio" else items).argmax(1)
-    return (seen == side.encoded.labels[rows]).astype("float64")
+def _right(extractor: Extractor, items: np.ndarray, wanted: np.ndarray, modality: str) -> np.ndarray:
+    """1 where the classifier sees in an item the label that it was made for, else 0; f64[n]."""
+    seen = extractor.probabilities(scaled(items) if modality == "audio" else items).argmax(1)
+    return (seen == wanted).astype("float64")

@@ -16,6 +16,7 @@ from vqmm.evaluation.extractors import Extractor
 from vqmm.evaluation.generation import generation_section
 from vqmm.evaluation.material import Material, spec_differences
 from vqmm.evaluation.memorising import memorising_section
+from vqmm.evaluation.reconstruction import waveforms
 from vqmm.models.generator import Generator
 
 FORMAT_VERSION = 1
@@ -61,7 +62,14 @@ def judge_prior(
         },
     }
     section = generation_section(
-        generator.tokenizer, material, extractors, count, resamples, seed, PriorDraws(generator)
+        generator.tokenizer,
+        material,
+        extractors,
+        count,
+        resamples,
+        seed,
+        PriorDraws(generator),
+        lambda mels: waveforms(mels, config),
     )
     section["nearest_training"] = _nearest(generator, material, count, resamples, seed)
     return {**figures, "generation": section, "cost": cost_section(log, 0, None)}

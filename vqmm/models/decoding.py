@@ -22,7 +22,8 @@ class Settings(NamedTuple):
     Attributes:
         steps: of parallel decoding, shared codes included; both these and the rest, where they are drawn,
             take one at least, so that 1 is 2 for items from nothing.
-        temperature: of the tokens' distributions; 0 takes the likeliest.
+        temperature: of the tokens' distributions, one for all or by modality (1 where it is not named);
+            0 takes the likeliest.
         randomness: Gumbel noise on which tokens are kept first, relative; it falls to 0 with the steps.
         guidance: weight of classifier-free guidance, one for all or by modality; 0 is none.
         top_k: likeliest codes that may be drawn; 0: all.
@@ -31,7 +32,7 @@ class Settings(NamedTuple):
     """
 
     steps: int = 12
-    temperature: float = 1.0
+    temperature: float | Mapping[str, float] = 1.0
     randomness: float = 12.0
     guidance: float | Mapping[str, float] = 0.0
     top_k: int = 0
@@ -40,10 +41,11 @@ class Settings(NamedTuple):
 
     def weight(self, section: str) -> float:
         """Of guidance in a section; that of the shared codes, which a label guides, is the largest."""
-        if not isinstance(self.guidance, Mapping):
-            return self.guidance
-        every = max(self.guidance.values(), default=0.0)
-        return every if section == "shared" else self.guidance.get(section, 0.0)
+        return _in_section(self.guidance, section, 0.0)
+
+    def heat(self, section: str) -> float:
+        """Temperature in a section; that of the shared codes is the highest."""
+        return _in_section(self.temperature, section, 1.0)
 
 
 class Sampler:
@@ -158,7 +160,7 @@ class Sampler:
                     pieces.append(here)
                     continue
                 likely = only_likely(scores[name], self.settings.top_k, self.settings.top_p)
-                choice = drawn(likely, self.settings.temperature, self._noise)
+                choice = drawn(likely, self.settings.heat(name), self._noise)
                 logs = ops.log_softmax(scores[name], axis=-1)
                 confidence = ops.take_along_axis(logs, choice[..., None], axis=-1)[..., 0]
                 shuffled = gumbel(ops.shape(confidence), self._noise)
@@ -238,7 +240,7 @@ class Sampler:
                     if guide and (steered or name != "shared"):
                         logits = guided(logits, halves[-1], settings.weight(name))
                     likely = only_likely(logits, settings.top_k, settings.top_p)
-                    choice = drawn(likely, settings.temperature, self._noise) + ops.take(offsets, place)
+                    choice = drawn(likely, settings.heat(name), self._noise) + ops.take(offsets, place)
                     given = ops.slice(tokens, (0, place), (batch, 1))
                     before = ops.where(given < 0, choice, given)
                     return place + 1, before, ops.slice_update(tokens, (0, place), before), caches
@@ -254,6 +256,13 @@ class Sampler:
         if key not in self._compiled:
             self._compiled[key] = tf.function(make(*args), reduce_retracing=True, autograph=False)
         return self._compiled[key]
+
+
+def _in_section(setting: float | Mapping[str, float], section: str, plain: float) -> float:
+    if not isinstance(setting, Mapping):
+        return setting
+    every = max(setting.values(), default=plain)
+    return every if section == "shared" else setting.get(section, plain)
 
 
 def _split(steps: int, shared: bool, private: bool, part: slice) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""Items as the page shows them: a picture, or a spectrogram with a player."""
+"""Items as the page shows them: a picture, or spectrogram and waveform with a player."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from vqmm.config import Config
 from vqmm.evaluation import Side, rebuild, waveforms
 from vqmm.models import VQVAE
 from vqmm.report.media import picture_uri, sound_uri
-from vqmm.report.spectrogram_plot import spectrogram_plot, spectrogram_uri
+from vqmm.report.spectrogram_plot import spectrogram_plot
+from vqmm.report.waveform_plot import sound_picture_uri
 
 
 class Card(NamedTuple):
@@ -20,7 +21,7 @@ class Card(NamedTuple):
     Attributes:
         title: its label, or its id where it has none.
         id: as in the data.
-        picture: data URI of the picture, or of the spectrogram.
+        picture: data URI of the picture, or of spectrogram and waveform.
         sound: data URI of the recording; "" for a picture.
     """
 
@@ -79,8 +80,10 @@ def card(model: Any, side: Side, row: int, labels: Sequence[str], config: Config
     if side.encoded.modality == "image":
         return Card(title, name, picture_uri(side.inputs[row]))
     log_mel = np.asarray(model.log_mel(side.inputs[row : row + 1]))[0]
-    sound = sound_uri(side.inputs[row], config.data.audio.sample_rate)
-    return Card(title, name, spectrogram_uri(log_mel), sound)
+    sound = side.inputs[row]
+    return Card(
+        title, name, sound_picture_uri(log_mel, sound), sound_uri(sound, config.data.audio.sample_rate)
+    )
 
 
 def rebuilt_pictures(

@@ -12,8 +12,9 @@ from PIL import Image
 from vqmm.atomic import replacing
 from vqmm.config import Config
 from vqmm.report.media import picture_uri, sound_uri
-from vqmm.report.spectrogram_plot import coloured, spectrogram_uri
+from vqmm.report.spectrogram_plot import coloured
 from vqmm.report.templates import template
+from vqmm.report.waveform_plot import sound_picture_uri
 from vqmm.tokens import TokenFile
 
 GAP = 2  # pixels between the items of a sheet
@@ -26,9 +27,9 @@ class Shown(NamedTuple):
 
     Attributes:
         name: under it.
-        picture: data URI of the picture or the spectrogram.
+        picture: data URI of the picture, or of spectrogram and waveform.
         sound: data URI of the recording; "" for a picture.
-        wide: whether it is a spectrogram.
+        wide: whether it is a recording.
     """
 
     name: str
@@ -84,7 +85,7 @@ def shown(model: Any, config: Config, media: np.ndarray, name: str) -> Shown:
     """A picture u8[H, W, C] or a recording f32[samples] as a page shows it."""
     if media.ndim == 3:
         return Shown(name, picture_uri(media.astype("float32") / 255))
-    picture = spectrogram_uri(log_mel_of(model, media))
+    picture = sound_picture_uri(log_mel_of(model, media), media)
     return Shown(name, picture, sound_uri(media, config.data.audio.sample_rate), True)
 
 

@@ -17,8 +17,8 @@ from vqmm.report.cards import Card, card
 from vqmm.report.examples import draw_rows
 from vqmm.report.figures import duration, interval, number
 from vqmm.report.media import picture_uri, sound_uri
-from vqmm.report.spectrogram_plot import spectrogram_uri
 from vqmm.report.templates import template
+from vqmm.report.waveform_plot import sound_picture_uri
 
 PAIRS = 12
 SOURCES, EACH = 6, 3
@@ -107,7 +107,7 @@ class _Page:
         rate = self.config.data.audio.sample_rate
         sounds = waveforms(items, self.config)
         return [
-            Card(title, "", spectrogram_uri(one), sound_uri(sound, rate))
+            Card(title, "", sound_picture_uri(one, sound), sound_uri(sound, rate))
             for title, one, sound in zip(said, items, sounds, strict=True)
         ]
 
