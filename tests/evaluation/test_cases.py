@@ -2,19 +2,22 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from vqmm.evaluation.cases import Cases, Values, paired_difference
+from vqmm.evaluation.cases import Cases, Features, Values, paired_difference, paired_frechet
+from vqmm.metrics import Rebuilt, frechet_difference
 
 
 def test_cases_read_back_and_no_file_means_none(tmp_path):
     cases = Cases()
     cases.note("retrieval.audio_to_image.exact.map", np.array(["a", "ü/b"], object), np.array([0.25, 1.0]))
     cases.note("reconstruction.image.mse", ["x"], np.array([3e-3]))
+    cases.note_features("reconstruction.image.frechet", ["x", "y"], np.eye(2), 2 * np.eye(2))
     cases.save(tmp_path / "cases.npz")
     again = Cases.load(tmp_path / "cases.npz")
     assert set(again) == set(cases)
     for name, held in cases.items():
-        assert again[name].ids.tolist() == held.ids.tolist()
-        np.testing.assert_array_equal(again[name].values, held.values)
+        assert type(again[name]) is type(held)
+        for ours, theirs in zip(again[name], held, strict=True):
+            np.testing.assert_array_equal(ours, theirs)
     assert Cases.load(tmp_path / "none.npz") == {}
 
 
@@ -40,3 +43,23 @@ def test_the_interval_is_that_of_a_paired_test_and_far_narrower_than_that_of_the
     np.testing.assert_allclose(found.ci95, exact, atol=4e-4)
     assert found.ci95[0] > 0
     assert stats.ttest_ind(one, other).confidence_interval(0.95)[0] < 0
+
+
+def test_frechet_distances_differ_over_the_items_that_all_runs_have():
+    rng = np.random.default_rng(0)
+    names = np.array([f"item{n}" for n in range(40)])
+    real = rng.normal(size=(40, 3)).astype("float32")
+    made = [real + 0.2 * rng.normal(size=(40, 3)).astype("float32") for _ in range(4)]
+    turned = rng.permutation(40)
+    ours = [Features(names, real, made[0]), Features(names, real, made[1])]
+    theirs = [
+        Features(names[turned], real[turned], made[2][turned]),
+        Features(names[:30], real[:30], made[3][:30]),
+    ]
+    found = paired_frechet(ours, theirs)
+    order = np.argsort(names[:30])
+    rows = [Rebuilt(real[:30][order], x[:30][order]) for x in made]
+    assert found == frechet_difference(rows[:2], rows[2:]) and found.n == 30
+    assert paired_frechet(ours[:1], [Features(np.char.add(names, "x"), real, made[2])]) is None
+    # Judged by other features: nothing can be said.
+    assert paired_frechet(ours[:1], [Features(names, real + 0.1, made[2])]) is None

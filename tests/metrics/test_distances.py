@@ -6,7 +6,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import linalg
 
-from vqmm.metrics import active_units, classifier_score, frechet_distance, kernel_distance, precision_recall
+from vqmm.metrics import (
+    Rebuilt,
+    active_units,
+    classifier_score,
+    frechet_difference,
+    frechet_distance,
+    kernel_distance,
+    precision_recall,
+)
 
 
 def features(n, seed, dim=5, shift=0.0, scale=1.0):
@@ -36,6 +44,38 @@ def test_frechet_does_not_change_under_rotations_and_is_symmetric(seed, scale):
     found = frechet_distance(real, fake, resamples=0).value
     assert frechet_distance(real @ turn, fake @ turn, resamples=0).value == pytest.approx(found, abs=1e-8)
     assert frechet_distance(fake, real, resamples=0).value == pytest.approx(found, abs=1e-8)
+
+
+def test_a_difference_of_frechet_distances_is_known_better_than_either():
+    real = features(150, 0)
+    noise = features(150, 1, scale=0.3)
+    far, near = real + noise + 0.35, real + noise + 0.3
+    found = frechet_difference([Rebuilt(real, far)] * 2, [Rebuilt(real, near)] * 2)
+    alone = [frechet_distance(real, x) for x in (far, near)]
+    assert found.value == pytest.approx(alone[0].value - alone[1].value, rel=1e-9) and found.n == 150
+    assert 0 < found.ci95[0] < found.value < found.ci95[1]
+    assert alone[1].ci95[1] > alone[0].ci95[0]  # by themselves they overlap
+    back = frechet_difference([Rebuilt(real, near)], [Rebuilt(real, far)])
+    assert back.value == pytest.approx(-found.value)
+    np.testing.assert_allclose(back.ci95, [-x for x in reversed(found.ci95)], rtol=1e-6)
+
+
+def test_the_interval_of_a_difference_holds_the_truth_as_often_as_it_says():
+    """Both models add noise of the same kind: the difference of their distances is nothing."""
+    held = 0
+    for trial in range(60):
+        real = features(80, 3 * trial, 3)
+        ours, theirs = (real + features(80, 3 * trial + n, 3, scale=0.5) for n in (1, 2))
+        low, high = frechet_difference([Rebuilt(real, ours)], [Rebuilt(real, theirs)]).ci95
+        held += low <= 0.0 <= high
+    assert held >= 52  # 57 of 60 expected; 52 or fewer in 1 of 50 tables of a true 95 %
+
+
+def test_other_items_are_refused():
+    with pytest.raises(ValueError, match=r"\[9, 10\] items"):
+        frechet_difference(
+            [Rebuilt(features(9, 0), features(9, 1))], [Rebuilt(features(10, 0), features(10, 1))]
+        )
 
 
 def test_kernel_distance_is_the_unbiased_estimate():

@@ -1,4 +1,4 @@
-"""The single cases behind figures, so that two runs can be compared case by case."""
+"""What stands behind figures, case by case, so that two runs can be compared on the same cases."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from vqmm.atomic import replacing
-from vqmm.metrics import Figure, bootstrap_figure
+from vqmm.metrics import Figure, Rebuilt, bootstrap_figure, frechet_difference
 
 CASES = Path("report", "cases.npz")  # in a run folder
 
@@ -26,17 +26,35 @@ class Values(NamedTuple):
     values: np.ndarray
 
 
-class Cases(dict[str, Values]):
-    """`Values` by the figure's path in `evaluation.json`."""
+class Features(NamedTuple):
+    """What a Fréchet distance is of.
+
+    Attributes:
+        ids: str[n], of the items.
+        real, rebuilt: f32[n, F], the items' features and those of what a model made of them.
+    """
+
+    ids: np.ndarray
+    real: np.ndarray
+    rebuilt: np.ndarray
+
+
+class Cases(dict[str, Values | Features]):
+    """What stands behind a figure, by its path in `evaluation.json`."""
 
     def note(self, path: str, ids: Any, values: np.ndarray) -> None:
-        """Keeps the cases of a figure."""
+        """Keeps the cases of a mean."""
         self[path] = Values(np.asarray(ids, "str"), np.asarray(values, "float32"))
+
+    def note_features(self, path: str, ids: Any, real: np.ndarray, rebuilt: np.ndarray) -> None:
+        """Keeps the features behind a Fréchet distance."""
+        self[path] = Features(np.asarray(ids, "str"), *(np.asarray(x, "float32") for x in (real, rebuilt)))
 
     def save(self, path: Path) -> None:
         """Writes an `.npz` whole or not at all."""
-        arrays = {f"{name}/ids": held.ids for name, held in self.items()}
-        arrays |= {f"{name}/values": held.values for name, held in self.items()}
+        arrays = {
+            f"{name}/{part}": array for name, held in self.items() for part, array in held._asdict().items()
+        }
         with replacing(path) as part, part.open("wb") as file:
             np.savez_compressed(file, **arrays)
 
@@ -49,7 +67,8 @@ class Cases(dict[str, Values]):
                 for name in arrays.files:
                     if name.endswith("/ids"):
                         figure = name.removesuffix("/ids")
-                        found[figure] = Values(arrays[name], arrays[f"{figure}/values"])
+                        kind = Values if f"{figure}/values" in arrays else Features
+                        found[figure] = kind(*(arrays[f"{figure}/{part}"] for part in kind._fields))
         return found
 
 
@@ -81,3 +100,28 @@ def paired_difference(
         return None
     values = np.array([total / counts[name] for name, total in sums.items()])
     return bootstrap_figure(values, "mean", resamples, seed)
+
+
+def paired_frechet(
+    ours: Sequence[Features], theirs: Sequence[Features], resamples: int = 200, seed: int = 0
+) -> Figure | None:
+    """As `paired_difference`, of the Fréchet distance; see `vqmm.metrics.frechet_difference`.
+
+    Returns:
+        None where fewer than two items are common to all, or a seed's two runs were judged by different
+        features: by extractors that were taught on other data or otherwise.
+    """
+    common = sorted(set.intersection(*(set(held.ids.tolist()) for held in (*ours, *theirs))))
+    if len(common) < 2:
+        return None
+
+    def same(held: Features) -> Rebuilt:
+        rows = {name: row for row, name in enumerate(held.ids.tolist())}
+        order = [rows[name] for name in common]
+        return Rebuilt(held.real[order], held.rebuilt[order])
+
+    mine, other = ([same(held) for held in side] for side in (ours, theirs))
+    for one, two in zip(mine, other, strict=True):
+        if one.real.shape != two.real.shape or not np.allclose(one.real, two.real, 1e-3, 1e-3):
+            return None
+    return frechet_difference(mine, other, resamples, seed)

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from vqmm.evaluation.cases import CASES, Cases, paired_difference
+from vqmm.evaluation.cases import CASES, Cases, Features, Values, paired_difference, paired_frechet
 from vqmm.metrics import Figure
 from vqmm.training.metrics_log import read_metrics
 
@@ -101,24 +101,33 @@ def run_figures(folder: Path, quality: float) -> dict[str, float]:
 
 
 def differences(ours: Sequence[Path], theirs: Sequence[Path], resamples: int = 1000) -> dict[str, Figure]:
-    """How much more one config has of each figure than another, case by case (see `paired_difference`).
+    """How much more one config has of each figure than another, over the same cases.
+
+    See `paired_difference` and, for Fréchet distances of what was rebuilt, `paired_frechet`.
 
     Args:
         ours, theirs: run folders, one a seed, the seeds in the same order.
         resamples: of the intervals.
 
     Returns:
-        Figures by their names in `FIGURES`: those that are means over items both were judged on.
+        Figures by their names in `FIGURES`: those of which both keep the cases.
     """
     held = [[Cases.load(folder / CASES) for folder in folders] for folders in (ours, theirs)]
     found = {}
     for name, path in FIGURES.items():
         if all(path in cases for side in held for cases in side):
             mine, other = ([cases[path] for cases in side] for side in held)
-            difference = paired_difference(mine, other, resamples)
+            difference = _difference(mine, other, resamples)
             if difference is not None:
                 found[name] = difference
     return found
+
+
+def _difference(mine: Sequence[Any], other: Sequence[Any], resamples: int) -> Figure | None:
+    kinds = {type(cases) for cases in (*mine, *other)}
+    if kinds == {Values}:
+        return paired_difference(mine, other, resamples)
+    return paired_frechet(mine, other) if kinds == {Features} else None
 
 
 def spreads(runs: Sequence[Mapping[str, float]]) -> dict[str, Spread]:

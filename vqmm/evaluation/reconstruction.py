@@ -75,6 +75,9 @@ def reconstruction_section(
         if extractors and modality in extractors:
             judged = _in_features(model, side, config, extractors[modality], rebuilt)
             columns["perceptual"] = judged.apart
+            kept.note_features(
+                f"reconstruction.{modality}.frechet", side.encoded.ids, judged.real, judged.rebuilt
+            )
             more["frechet"] = frechet_distance(judged.real, judged.rebuilt, seed=seed).to_json()
             more["kernel"] = kernel_distance(judged.real, judged.rebuilt, seed=seed).to_json()
         if model.encoders[modality].private:

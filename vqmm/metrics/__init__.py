@@ -22,7 +22,7 @@ from vqmm.metrics.fidelity import (
     si_sdr,
     ssim,
 )
-from vqmm.metrics.frechet import frechet_distance
+from vqmm.metrics.frechet import Rebuilt, frechet_difference, frechet_distance
 from vqmm.metrics.kernel_distance import kernel_distance
 from vqmm.metrics.kmeans_codes import KMeansCodes, fit_kmeans_codes
 from vqmm.metrics.mel_distance import multiscale_mel_distance
@@ -58,6 +58,7 @@ __all__ = [
     "KMeansCodes",
     "QueryFigures",
     "Ranked",
+    "Rebuilt",
     "RetrievalFigures",
     "Scorer",
     "SharingFigures",
@@ -81,6 +82,7 @@ __all__ = [
     "log_mel_l1",
     "active_units",
     "classifier_score",
+    "frechet_difference",
     "frechet_distance",
     "kernel_distance",
     "logistic_cross_entropy",

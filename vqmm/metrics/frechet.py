@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
 import numpy as np
 
 from vqmm.metrics.bootstrap import Figure
 
 RESAMPLES = 50  # each costs an eigenvalue decomposition
+
+
+class Rebuilt(NamedTuple):
+    """Features of items and of what was made of each: `real` and `fake`, f[n, F]."""
+
+    real: np.ndarray
+    fake: np.ndarray
 
 
 def frechet_distance(real: np.ndarray, fake: np.ndarray, resamples: int = RESAMPLES, seed: int = 0) -> Figure:
@@ -37,6 +47,48 @@ def frechet_distance(real: np.ndarray, fake: np.ndarray, resamples: int = RESAMP
     )
     low, high = np.percentile(drawn, [2.5, 97.5]) + value - drawn.mean()
     return Figure(value, (max(float(min(low, value)), 0.0), float(max(high, value))), len(fake))
+
+
+def frechet_difference(
+    ours: Sequence[Rebuilt], theirs: Sequence[Rebuilt], resamples: int = 4 * RESAMPLES, seed: int = 0
+) -> Figure:
+    """How much farther from the real items is what one model made of them than what another did?
+
+    The same items are drawn anew for both, so that what makes both distances large or small falls
+    out: the interval is that of the difference, far narrower than those of the distances.
+
+    Args:
+        ours, theirs: one a seed, as many of each, all of the same items in the same order.
+        resamples: of the items; the interval is moved so that their mean falls on the value.
+        seed: of the draws.
+
+    Returns:
+        Mean over seeds of our `frechet_distance` less theirs.
+
+    Raises:
+        ValueError: as `frechet_distance`, or for other items.
+    """
+    sides = [[Rebuilt(*_checked(*one)) for one in side] for side in (ours, theirs)]
+    counts = {len(part) for side in sides for one in side for part in one}
+    if len(counts) != 1 or len(sides[0]) != len(sides[1]):
+        raise ValueError(
+            f"sets of {sorted(counts)} items for {len(ours)} and {len(theirs)} seeds: give the same"
+        )
+    (count,) = counts
+
+    def apart(rows: np.ndarray | slice) -> float:
+        mine, other = ([_between(one.real[rows], one.fake[rows]) for one in side] for side in sides)
+        return float(np.mean(mine) - np.mean(other))
+
+    rng = np.random.default_rng(seed)
+    value = apart(slice(None))
+    drawn = np.array([apart(rng.integers(count, size=count)) for _ in range(resamples)])
+    low, high = np.percentile(drawn, [2.5, 97.5]) + value - drawn.mean()
+    return Figure(value, (float(min(low, value)), float(max(high, value))), count)
+
+
+def _between(real: np.ndarray, fake: np.ndarray) -> float:
+    return _distance(real.mean(axis=0), _root(np.cov(real, rowvar=False)), fake)
 
 
 def _distance(mean: np.ndarray, root: np.ndarray, fake: np.ndarray) -> float:
