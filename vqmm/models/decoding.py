@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 import tensorflow as tf
-from keras import ops
+from keras import ops, tree
 
 from vqmm.models.prior import Prior
 from vqmm.models.sampling import drawn, guided, gumbel, least_certain, only_likely, still_hidden
@@ -95,8 +95,7 @@ class Sampler:
         if self.prior.causal:
             parts = self.prior.tokens.slices(names)
             filled = tuple(name for name in names if (tokens[:, parts[name]] == HIDDEN).any())
-            forward = self._once(("forward", names, filled, labels is None), self._forward, names, filled)
-            found = forward(known, labels)
+            found = self._once(self._forward, names, filled, known, labels)
             report(1.0)
             return found.numpy()
         return self._parallel(known, names, labels, report).numpy()
@@ -140,12 +139,13 @@ class Sampler:
     ) -> Any:
         parts = self.prior.tokens.slices(names)
         left = {
-            name: np.array([still_hidden(step, steps, n) for n in at_first[:, parts[name]].sum(1)], "int32")
+            name: tf.constant(
+                [still_hidden(step, steps, n) for n in at_first[:, parts[name]].sum(1)], tf.int32
+            )
             for name in filled
         }
         noise = self.settings.randomness * (1.0 - (step + 1) / steps)
-        one = self._once(("round", names, filled, label is None), self._one_round, names, filled)
-        return one(known, label, left, tf.constant(noise, tf.float32))
+        return self._once(self._one_round, names, filled, known, label, left, tf.constant(noise, tf.float32))
 
     def _one_round(self, names: tuple[str, ...], filled: tuple[str, ...]) -> Callable[..., Any]:
         prior, parts = self.prior, self.prior.tokens.slices(names)
@@ -252,10 +252,18 @@ class Sampler:
 
         return run
 
-    def _once(self, key: Any, make: Callable[..., Any], *args: Any) -> Callable[..., Any]:
+    def _once(self, make: Callable[..., Any], names: Any, filled: Any, *given: Any) -> Any:
+        """What the function that `make` makes gives; it is traced once, for any number of items."""
+        key = make.__name__, names, filled, given[1] is None
         if key not in self._compiled:
-            self._compiled[key] = tf.function(make(*args), reduce_retracing=True, autograph=False)
-        return self._compiled[key]
+            traced = tf.function(make(names, filled), autograph=False)
+            traced.get_concrete_function(*tree.map_structure(_of_any_count, given))
+            self._compiled[key] = traced
+        return self._compiled[key](*given)
+
+
+def _of_any_count(value: Any) -> Any:
+    return value if value is None else tf.TensorSpec((None, *value.shape[1:])[: value.ndim], value.dtype)
 
 
 def _in_section(setting: float | Mapping[str, float], section: str, plain: float) -> float:
