@@ -12,7 +12,7 @@ SET ?=
 TUXPAINT ?= $(wildcard data/tuxpaint/source/stamps)
 JOBS ?= 2
 
-.PHONY: help install demo test soak fuzz audit lint bench bench-export bench-quantizers bench-input bench-retrieval bench-training seeds ablations compare prior vocoder app pins clean
+.PHONY: help install demo test soak fuzz audit lint bench bench-export bench-quantizers bench-memory bench-input bench-retrieval bench-training seeds ablations compare prior vocoder app pins clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/'
@@ -93,6 +93,10 @@ bench-quantizers: $(STAMP) $(PEERS)  ## quantizers beside their peers: the same 
 
 bench-training: $(STAMP) $(PEERS)  ## training steps beside the same networks in PyTorch, and how their cost grows
 	$(BIN)/python -m benchmarks.training --peers .venv-peers/bin/python --json runs/training.json --plot runs/training.png
+
+bench-memory: $(STAMP)  ## the most memory that training takes at 65,536 codes and as many tokens a step
+	mkdir -p runs
+	$(BIN)/python -m benchmarks.memory --json runs/memory.json
 
 bench-input: $(STAMP) $(PEERS)  ## batches a second beside loops over files and a DataLoader, and what training waits for them
 	$(BIN)/python -m pipelines.prepare --source digits --config configs/digits.yaml --out data/digits

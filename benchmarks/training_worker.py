@@ -33,7 +33,7 @@ def ours(task: dict[str, Any]) -> None:
         tf.config.experimental.enable_op_determinism()
     model: Any = build_model(config)
     compile_model(model, config)
-    batches = tf.data.Dataset.from_tensor_slices(_batches(config)).repeat()
+    batches = tf.data.Dataset.from_tensor_slices(random_batches(config)).repeat()
     before = peak_mebibytes()
     runner = StepRunner(model, tf.distribute.get_strategy(), batches, config.train.jit_compile)
     start = time.perf_counter()
@@ -47,7 +47,7 @@ def ours(task: dict[str, Any]) -> None:
     if task.get("count"):
         from benchmarks.multiply_adds import multiply_adds
 
-        batch = {name: tf.constant(values[0]) for name, values in _batches(config).items()}
+        batch = {name: tf.constant(values[0]) for name, values in random_batches(config).items()}
         traced = tf.function(lambda: model.train_step(batch), autograph=False).get_concrete_function()
         ready["multiply_adds"] = multiply_adds(traced.graph)
     serve(runner.run, ready)
@@ -102,7 +102,8 @@ def _threads(task: dict[str, Any]) -> None:
     tf.config.threading.set_inter_op_parallelism_threads(task["threads"])
 
 
-def _batches(config: Any) -> dict[str, np.ndarray]:
+def random_batches(config: Any) -> dict[str, np.ndarray]:
+    """A few batches of a config's sizes, one after the other along the first axis."""
     rng, count = np.random.default_rng(0), config.train.batch_size
     image = config.data.image
     size = (BATCHES, count)
