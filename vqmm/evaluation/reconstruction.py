@@ -71,7 +71,7 @@ def reconstruction_section(
             best = min(bits, key=lambda scale: bits[scale].mean())
             columns["cross_entropy"], more["cross_entropy_scale"] = bits[best], float(best)
         else:
-            more |= summed_up(_waveform_measures(model, side, config))
+            more |= summed_up(_waveform_measures(model, side, config, kept))
         if extractors and modality in extractors:
             judged = _in_features(model, side, config, extractors[modality], rebuilt)
             columns["perceptual"] = judged.apart
@@ -141,7 +141,9 @@ def _audio_measures(model: Any, original: np.ndarray, rebuilt: np.ndarray) -> di
     return {"log_mel_l1": log_mel_l1(np.asarray(model.log_mel(original)), rebuilt)}
 
 
-def _waveform_measures(model: Any, side: Side, config: Config) -> dict[str, np.ndarray]:
+def _waveform_measures(
+    model: Any, side: Side, config: Config, kept: Cases | None = None
+) -> dict[str, np.ndarray]:
     rows = sampled_rows(len(side.inputs), WAVEFORMS, config.seed)
     original = side.inputs[rows]
     spectrograms = {
@@ -151,6 +153,9 @@ def _waveform_measures(model: Any, side: Side, config: Config) -> dict[str, np.n
     rate = config.data.audio.sample_rate
     sounds = {name: waveforms(mels, config) for name, mels in spectrograms.items()}
     found = {name: multiscale_mel_distance(original, sound, rate) for name, sound in sounds.items()}
+    if kept is not None:
+        for name, values in found.items():
+            kept.note(f"reconstruction.audio.{name}", side.encoded.ids[rows], values)
     ratio = si_sdr(original, sounds["multiscale_mel"])
     heard = np.isfinite(ratio)  # silence has none
     return {**found, "si_sdr": ratio[heard]} if heard.any() else found
