@@ -5,6 +5,7 @@ import pytest
 
 from vqmm.config import Config
 from vqmm.evaluation import extractors, gather_material, judge
+from vqmm.evaluation.cases import Cases
 from vqmm.evaluation.draws import SimpleDraws
 from vqmm.evaluation.reconstruction import _waveform_measures
 from vqmm.models import build_model
@@ -114,6 +115,11 @@ def test_too_few_items_are_not_compared_as_sets(tiny_data, config, monkeypatch):
 def test_silence_has_no_ratio_of_signal_to_distortion(tiny_data, config):
     model = build_model(config)
     side = gather_material(model, tiny_data, config, "test").sides["audio"]
-    assert "si_sdr" in _waveform_measures(model, side, config)
+    cases = Cases()
+    found = _waveform_measures(model, side, config, cases)
+    assert "si_sdr" in found
+    held = cases["reconstruction.audio.multiscale_mel"]
+    assert set(held.ids) <= set(side.encoded.ids) and len(held.ids) == len(held.values)
+    np.testing.assert_allclose(held.values, found["multiscale_mel"], rtol=1e-6)
     silent = _waveform_measures(model, side._replace(inputs=0 * side.inputs), config)
     assert "si_sdr" not in silent and np.isfinite(silent["multiscale_mel"]).all()
