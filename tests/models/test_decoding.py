@@ -127,6 +127,7 @@ def test_each_modality_has_its_temperature(prior):
     # Shared codes are drawn as freely as the freest of them.
     drawn = [hot.unconditional(8, seed).tokens[:, :2] for seed in seeds]
     assert any((one != drawn[0]).any() for one in drawn[1:])
+    assert Settings(temperature={"audio": 0.5}).heat("shared") == 1.0  # of pictures, which are not named
 
 
 def test_a_source_is_shown_where_it_can_be_seen(prior):

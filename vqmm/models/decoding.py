@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 from keras import ops, tree
 
+from vqmm.models.autoencoder import MODALITIES
 from vqmm.models.prior import Prior
 from vqmm.models.sampling import drawn, guided, gumbel, least_certain, only_likely, still_hidden
 from vqmm.models.token_layout import HIDDEN
@@ -269,8 +270,9 @@ def _of_any_count(value: Any) -> Any:
 def _in_section(setting: float | Mapping[str, float], section: str, plain: float) -> float:
     if not isinstance(setting, Mapping):
         return setting
-    every = max(setting.values(), default=plain)
-    return every if section == "shared" else setting.get(section, plain)
+    if section == "shared":
+        return max(setting.get(name, plain) for name in MODALITIES)
+    return setting.get(section, plain)
 
 
 def _split(steps: int, shared: bool, private: bool, part: slice) -> tuple[int, int]:
