@@ -92,12 +92,9 @@ def test_what_does_not_fit_is_refused(own, tokenizer, tmp_path_factory):
     layout, audio, image = layout_of(tokenizer), own / "audio-train.npz", own / "image-train.npz"
 
     def refused(words, make=lambda: TokenFolder.open(own)):
-        kept = {path: path.read_bytes() for path in own.iterdir()}
         with pytest.raises(UserError) as caught:
             make()
         assert all(word in str(caught.value) for word in (*words, "tokenize")), caught.value
-        for path, held in kept.items():
-            path.write_bytes(held)
 
     refused(["no folder", "nowhere"], lambda: TokenFolder.open(own / "nowhere"))
     refused(

@@ -10,7 +10,7 @@ import numpy as np
 
 from vqmm.evaluation.material import Material, Side
 from vqmm.models import VAE, Codes
-from vqmm.models.generator import Generator
+from vqmm.models.generator import Drawn, Generator
 
 BATCH = 100
 SIMPLE = {
@@ -92,16 +92,20 @@ class PriorDraws:
 
     Args:
         generator: of the prior and its tokenizer.
+
+    Attributes:
+        drawn: by the last call of `together`, None before it.
     """
 
     def __init__(self, generator: Generator):
         self.generator = generator
+        self.drawn: Drawn | None = None
         kind, settings = generator.prior.kind, generator.sampler.settings
         steps = f" in {settings.steps} steps" if kind == "masked" else ""
         self.name = f"{kind} transformer over all codes{steps}"
 
     def together(self, count: int, seed: int) -> dict[str, np.ndarray]:
-        drawn = self.generator.unconditional(count, seed)
+        self.drawn = drawn = self.generator.unconditional(count, seed)
         return {name: self.generator.decode(drawn, name) for name in ("audio", "image")}
 
     def carried(self, side: Side, rows: np.ndarray, to: str, seed: int) -> np.ndarray:

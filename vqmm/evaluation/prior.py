@@ -17,7 +17,8 @@ from vqmm.evaluation.generation import generation_section
 from vqmm.evaluation.material import Material, spec_differences
 from vqmm.evaluation.memorising import memorising_section
 from vqmm.evaluation.reconstruction import waveforms
-from vqmm.models.generator import Generator
+from vqmm.models import Prior
+from vqmm.models.generator import Drawn, Generator
 
 FORMAT_VERSION = 1
 
@@ -61,6 +62,7 @@ def judge_prior(
             "differences": spec_differences(dataset, config),
         },
     }
+    draws = PriorDraws(generator)
     section = generation_section(
         generator.tokenizer,
         material,
@@ -68,18 +70,16 @@ def judge_prior(
         count,
         resamples,
         seed,
-        PriorDraws(generator),
+        draws,
         lambda mels: waveforms(mels, config),
     )
-    section["nearest_training"] = _nearest(generator, material, count, resamples, seed)
+    if draws.drawn is not None:
+        section["nearest_training"] = _nearest(prior, draws.drawn, material, resamples, seed)
     return {**figures, "generation": section, "cost": cost_section(log, 0, None)}
 
 
-def _nearest(
-    generator: Generator, material: Material, count: int, resamples: int, seed: int
-) -> dict[str, Any]:
-    drawn = generator.unconditional(max(count, 1), seed)  # the same items as `PriorDraws.together`
-    parts = generator.prior.tokens.split(drawn.tokens, drawn.sections)
+def _nearest(prior: Prior, drawn: Drawn, material: Material, resamples: int, seed: int) -> dict[str, Any]:
+    parts = prior.tokens.split(drawn.tokens, drawn.sections)
     found = {}
     for name, side in material.sides.items():
         train = material.training.get(name)

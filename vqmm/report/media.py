@@ -17,12 +17,17 @@ def data_uri(data: bytes, kind: str) -> str:
     return f"data:{kind};base64,{base64.b64encode(data).decode('ascii')}"
 
 
+def png_uri(levels: np.ndarray) -> str:
+    """PNG of u8[H, W] or u8[H, W, 3], pixel for pixel."""
+    buffer = io.BytesIO()
+    Image.fromarray(levels).save(buffer, "png")
+    return data_uri(buffer.getvalue(), "image/png")
+
+
 def picture_uri(picture: np.ndarray) -> str:
     """PNG of a picture f32[H, W, C] in 0..1, pixel for pixel."""
     levels = np.round(np.clip(picture, 0.0, 1.0) * 255).astype("uint8")
-    buffer = io.BytesIO()
-    Image.fromarray(levels[..., 0] if levels.shape[-1] == 1 else levels).save(buffer, "png")
-    return data_uri(buffer.getvalue(), "image/png")
+    return png_uri(levels[..., 0] if levels.shape[-1] == 1 else levels)
 
 
 def sound_uri(samples: np.ndarray, sample_rate: int) -> str:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
 
 import librosa
 import matplotlib
 import numpy as np
-from PIL import Image
 
 from vqmm.config import Config
-from vqmm.report.media import data_uri
+from vqmm.report.media import png_uri
 from vqmm.report.theme import WIDTH, plot
 
 SCALE = "magma"
@@ -21,9 +19,7 @@ TICKS = (100, 200, 500, 1000, 2000, 5000, 10_000)
 
 def spectrogram_uri(log_mel: np.ndarray) -> str:
     """Bare PNG of a log10 mel power f32[frames, mels, 1], low bands at the bottom."""
-    buffer = io.BytesIO()
-    Image.fromarray(coloured(log_mel)).save(buffer, "png")
-    return data_uri(buffer.getvalue(), "image/png")
+    return png_uri(coloured(log_mel))
 
 
 def coloured(log_mel: np.ndarray) -> np.ndarray:

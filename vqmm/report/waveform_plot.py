@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import io
-
 import numpy as np
-from PIL import Image
 
-from vqmm.report.media import data_uri
+from vqmm.report.media import png_uri
 from vqmm.report.spectrogram_plot import coloured
 
 ZOOM = 4  # pixels a cell of the spectrogram
@@ -23,10 +20,7 @@ def sound_picture_uri(log_mel: np.ndarray, sound: np.ndarray) -> str:
         sound: f32[samples]; drawn relative to its loudest sample.
     """
     above = coloured(log_mel).repeat(ZOOM, axis=0).repeat(ZOOM, axis=1)
-    whole = np.concatenate([above, waveform(sound, above.shape[1])])
-    buffer = io.BytesIO()
-    Image.fromarray(whole).save(buffer, "png")
-    return data_uri(buffer.getvalue(), "image/png")
+    return png_uri(np.concatenate([above, waveform(sound, above.shape[1])]))
 
 
 def waveform(sound: np.ndarray, width: int) -> np.ndarray:

@@ -13,13 +13,13 @@ import numpy.typing as npt
 
 from vqmm.data.pairing import pairing_of
 from vqmm.data.shards import file_sha256
+from vqmm.encoding import KINDS
 from vqmm.errors import UserError
 from vqmm.models.token_layout import TokenLayout, check_sections
 from vqmm.tokens import MODALITIES, TokenFile, check_fingerprint, load_tokens
 from vqmm.training.token_batches import TokenTable
 
 SPLITS = ("train", "validation")
-KINDS = {"audio": "recordings", "image": "pictures"}
 AGAIN = "write it with: tokenize --run TOKENIZER --data DATA --split train validation --out FOLDER"
 
 
@@ -99,8 +99,8 @@ class TokenFolder:
         """The codes of a split and which of them go together: by label, or where ids are the same.
 
         Raises:
-            UserError: codes that the layout has no place for, or recordings and pictures of which no
-                two belong together.
+            UserError: codes that the layout has no place for, or recordings and pictures to train on of
+                which no two belong together.
         """
         held = self.files[split]
         known = sorted({str(name) for file in held.values() for name in file.ids})
@@ -120,7 +120,8 @@ class TokenFolder:
         empty = FileCodes(nothing, nothing.astype("int64"), nothing, None)
         pairing = pairing_of((sides.get("audio", empty), sides.get("image", empty)), pair_by, seed)
         pairs = pairing.epoch(0)
-        if len(sides) == len(MODALITIES) and not ((pairs.audio >= 0) & (pairs.image >= 0)).any():
+        paired = ((pairs.audio >= 0) & (pairs.image >= 0)).any()
+        if split == "train" and len(sides) == len(MODALITIES) and not paired:
             why = "an id" if pair_by == "item" else "a label"
             raise UserError(
                 f"folder {self.name}: no recording and picture of the {split} split have {why} in common, so "
