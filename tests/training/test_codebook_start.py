@@ -1,11 +1,12 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from threadpoolctl import threadpool_limits
 
 from vqmm.config import Config
 from vqmm.data.batches import training_batches
 from vqmm.models import build_model
-from vqmm.training.codebook_start import start_codebook
+from vqmm.training.codebook_start import _centres, start_codebook
 
 
 def distortion(model, batches, name):
@@ -36,6 +37,16 @@ def test_private_codes_move_to_the_latents_and_quantization_begins(tiny_config, 
         assert distortion(model, batches, name) < 0.5 * distortion(fresh, batches, name)
     again, _ = start(tiny_config, tiny_data)
     np.testing.assert_array_equal(np.asarray(model.quantizer.codebook), np.asarray(again.quantizer.codebook))
+
+
+def test_centres_are_the_same_to_the_bit_on_any_number_of_cores():
+    tokens = np.random.default_rng(0).normal(size=(4000, 8)).astype("float32")
+    found = []
+    for threads in (1, 8, 8):
+        with threadpool_limits(limits=threads):
+            found.append(_centres(tokens, 16, 0))
+    np.testing.assert_array_equal(found[0], found[1])
+    np.testing.assert_array_equal(found[0], found[2])
 
 
 def test_replicas_start_with_the_codes_that_one_starts_with(tiny_config, tiny_data, two_replicas):

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 from sklearn.cluster import KMeans
+from threadpoolctl import threadpool_limits
 
 from vqmm.models import VQVAE
 
@@ -42,7 +43,8 @@ def start_codebook(model: VQVAE, batches: Iterable[Mapping[str, Any]], seed: int
 def _centres(tokens: np.ndarray, size: int, seed: int) -> np.ndarray:
     if len(tokens) < size:  # fewer latents than codes: some codes lie on the same one
         return tokens[np.arange(size) % len(tokens)]
-    return KMeans(size, n_init=1, random_state=seed).fit(tokens).cluster_centers_
+    with threadpool_limits(limits=1):  # more threads add their sums in the order in which they end
+        return KMeans(size, n_init=1, random_state=seed).fit(tokens).cluster_centers_
 
 
 def _latents(model: VQVAE, batches: Iterable[Mapping[str, Any]]) -> dict[str, list[np.ndarray]]:
