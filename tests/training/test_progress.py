@@ -12,6 +12,11 @@ def test_summary_has_the_figures_that_matter_in_order():
     assert summary(FIGURES) == "12.3 steps/s  loss 1.500  pair_agreement 0.250"
 
 
+def test_what_tells_of_discriminators_is_among_them():
+    told = summary({"adversarial_weight_audio": 0.5, "discriminator_accuracy_audio": 0.75, "gradient_audio": 2.0})
+    assert told == "judged_audio 0.750  push_audio 0.500  gradient_audio 2.000"
+
+
 @pytest.mark.parametrize("quiet, lines", [(0.0, 2), (1e9, 0)])
 def test_lines_now_and_then_where_there_is_no_terminal(quiet, lines):
     out = io.StringIO()

@@ -89,3 +89,21 @@ def test_other_figures_are_means_over_items(model):
         terms.append((float(model.test_step(numbers)["reconstruction_image"]), len(batch["id"])))
     wanted = sum(value * n for value, n in terms) / 8
     assert Validation(model, batches()).figures()["reconstruction_image"] == pytest.approx(wanted, rel=1e-5)
+
+
+def test_averaged_weights_are_judged_where_the_finished_model_has_them(tiny_config):
+    tree = tiny_config.model_dump()
+    tree["model"] |= {"kind": "vqgan", "discriminator": {"filters": (8, 8), "audio_scales": 1}}
+    gan = build_model(type(tiny_config).model_validate(tree))
+    for average in gan.averages:
+        average.assign(average + 0.1)
+    raw = [np.array(v) for v in gan.averaged_variables()]
+    before = Validation(gan, batches()).figures()
+    for variable, value in zip(gan.averaged_variables(), raw, strict=True):
+        np.testing.assert_array_equal(variable, value)
+    gan.take_averages()
+    assert before == Validation(gan, batches()).figures()
+    for variable, value in zip(gan.averaged_variables(), raw, strict=True):
+        variable.assign(value)
+    gan.averages.clear()
+    assert before["loss"] != Validation(gan, batches()).figures()["loss"]

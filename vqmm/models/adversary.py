@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import keras
@@ -102,6 +103,18 @@ class Adversary:
         for average, variable in zip(self.averages, self.averaged_variables(), strict=False):
             variable.assign(average)
 
+    @contextlib.contextmanager
+    def averages_in_place(self) -> Iterator[None]:
+        """While the block runs the model is what `take_averages` would make of it; then training goes on."""
+        variables = self.averaged_variables() if self.averages else []
+        kept = [ops.convert_to_numpy(variable) for variable in variables]
+        self.take_averages()
+        try:
+            yield
+        finally:
+            for variable, value in zip(variables, kept, strict=True):
+                variable.assign(value)
+
     @property
     def generator_variables(self) -> list[Any]:
         """Trainable variables of all but the discriminators."""
@@ -197,7 +210,7 @@ class Adversary:
         """After a step, takes what `sight` gives by discriminator into the moving averages."""
         for name, figures in seen.items():
             for figure, variable in self.judged[name].items():
-                variable.assign(SLOW * variable + (1.0 - SLOW) * figures[figure])
+                variable.assign(variable + (1.0 - SLOW) * (figures[figure] - figures["there"] * variable))
         decay = ops.minimum(self.adversarial["average"], _young(self.step))
         for average, variable in zip(self.averages, self.averaged_variables(), strict=False):
             average.assign(decay * average + (1.0 - decay) * variable)
@@ -213,7 +226,7 @@ class Adversary:
         features = ops.stop_gradient(features)
         with tf.GradientTape() as tape:
             tape.watch(features)
-            logits = self.discriminators[name](features).logits
+            logits = self.discriminators[name](features, training=True).logits
             total = sum(ops.sum(ops.mean(x, axis=(1, 2, 3))) for x in logits) / len(logits)
         slope = tape.gradient(total, features)
         return 0.5 * losses.masked_mean(
@@ -222,12 +235,13 @@ class Adversary:
 
 
 def sight(verdict: Verdict, mask: Any) -> dict[str, Any]:
-    """`accuracy` and mean logits of `real` and `fake` items that are there, f32 scalars."""
+    """`accuracy` and mean logits of `real` and `fake` items, and 1 for `there`, 0 where none is; f32 scalars."""
     real, fake = verdict.real.logits, verdict.fake.logits
     return {
         "accuracy": gan.discriminator_accuracy(real, fake, mask),
         "real": gan.mean_logit(real, mask),
         "fake": gan.mean_logit(fake, mask),
+        "there": losses.masked_mean(ops.ones(ops.shape(mask)), mask),
     }
 
 

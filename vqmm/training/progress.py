@@ -14,6 +14,8 @@ SHOWN = (  # in this order, where a run has them
     "loss",
     "reconstruction_audio",
     "reconstruction_image",
+    "perceptual_image",
+    "multiresolution_audio",
     "contrastive",
     "pair_agreement",
     "retrieval_map",
@@ -21,7 +23,16 @@ SHOWN = (  # in this order, where a run has them
     "nats_shared",
     "nats_image",
     "nats_audio",
+    "kl_nats_audio",
+    "kl_nats_image",
+    "discriminator_accuracy_audio",
+    "discriminator_accuracy_image",
+    "adversarial_weight_audio",
+    "adversarial_weight_image",
+    "gradient_audio",
+    "gradient_image",
 )
+SHORT = {"reconstruction": "rec", "discriminator_accuracy": "judged", "adversarial_weight": "push"}
 QUIET = 30.0  # seconds between lines where there is no terminal
 
 
@@ -84,12 +95,16 @@ class TrainingProgress:
 
 def summary(figures: Mapping[str, float]) -> str:
     """The figures that matter, on one line."""
-    parts = [
-        f"{name.replace('reconstruction', 'rec')} {figures[name]:.3f}" for name in SHOWN if name in figures
-    ]
+    parts = [f"{_short(name)} {figures[name]:.3f}" for name in SHOWN if name in figures]
     if "steps_per_second" in figures:
         parts.insert(0, f"{figures['steps_per_second']:.1f} steps/s")
     return "  ".join(parts)
+
+
+def _short(name: str) -> str:
+    for long, short in SHORT.items():
+        name = name.replace(long, short)
+    return name
 
 
 def silent(progress: TrainingProgress) -> TrainingProgress:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Mapping
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from vqmm.metrics import Scorer, code_scorer, cosine_scorer, pooled, rank_queries
-from vqmm.models import VQVAE
+from vqmm.models import VQVAE, Adversary
 
 MOST_PAIRS = 512
 
@@ -55,7 +56,7 @@ class Validation:
         return sum(len(batch["audio"]) for batch in self.batches)
 
     def figures(self) -> dict[str, float]:
-        """Judges the model as it is now.
+        """Judges the model as it is now, with averaged weights where the finished model has them.
 
         Returns:
             The means of what `model.test_step` returns; `retrieval_map`, the mean
@@ -63,6 +64,11 @@ class Validation:
             cosine where the model has no codes); and `usage_RANGE`, the share of a range's
             codes that came up.
         """
+        averaged = self.model.averages_in_place() if isinstance(self.model, Adversary) else nullcontext()
+        with averaged:
+            return self._figures()
+
+    def _figures(self) -> dict[str, float]:
         totals: dict[str, float] = {}
         shared: dict[str, list[np.ndarray]] = {"audio": [], "image": []}
         used: set[int] = set()
