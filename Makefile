@@ -12,7 +12,7 @@ SET ?=
 TUXPAINT ?= $(wildcard data/tuxpaint/source/stamps)
 JOBS ?= 2
 
-.PHONY: help install demo test soak fuzz audit lint bench bench-export bench-quantizers bench-memory bench-input bench-retrieval bench-training seeds ablations compare prior vocoder app pins clean
+.PHONY: help install demo test soak fuzz audit lint bench bench-accelerator bench-export bench-quantizers bench-memory bench-input bench-retrieval bench-training seeds ablations compare prior vocoder app pins clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/'
@@ -59,7 +59,7 @@ ablations: $(STAMP)  ## the recipes of the field beside the default, over three 
 
 compare: $(STAMP)  ## VAE, VQ-VAE with a table and with a uniform grid, and VQGAN on the digits
 	$(BIN)/python -m pipelines.prepare --source digits --config $(CONFIG) --out $(DATA)
-	$(BIN)/python -m pipelines.compare configs/comparison/*.yaml --data $(DATA) --out runs/comparison
+	$(BIN)/python -m pipelines.compare configs/comparison/*.yaml --data $(DATA) --out runs/comparison --against vqvae
 
 prior: $(STAMP)  ## a prior over the demo's codes: trained, judged, drawn from, timed
 	$(BIN)/python -m pipelines.train --config configs/digits-prior.yaml --data $(DATA) --run runs/digits-prior --tokenizer $(RUN)
@@ -97,6 +97,10 @@ bench-training: $(STAMP) $(PEERS)  ## training steps beside the same networks in
 bench-memory: $(STAMP)  ## the most memory that training takes at 65,536 codes and as many tokens a step
 	mkdir -p runs
 	$(BIN)/python -m benchmarks.memory --json runs/memory.json
+
+bench-accelerator: $(STAMP)  ## layers by JAX, on the accelerator that it sees, beside what that can do at most
+	mkdir -p runs
+	KERAS_BACKEND=jax $(BIN)/python -m benchmarks.accelerator --json runs/accelerator.json
 
 bench-input: $(STAMP) $(PEERS)  ## batches a second beside loops over files and a DataLoader, and what training waits for them
 	$(BIN)/python -m pipelines.prepare --source digits --config configs/digits.yaml --out data/digits

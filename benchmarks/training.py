@@ -27,7 +27,17 @@ import numpy as np
 from benchmarks.turns import ROOT, Worker, in_turns
 from pipelines.cli import run
 
-CONFIGS = {"vqvae": "digits.yaml", "vqgan": "digits-vqgan.yaml"}
+LARGE = (
+    "data.image.height=128",
+    "data.image.width=128",
+    "data.image.channels=3",
+    "model.filters=[24,48,96,96]",
+)
+CONFIGS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "vqvae": ("digits.yaml", ()),
+    "vqgan": ("digits-vqgan.yaml", ()),
+    "vqvae-128": ("digits.yaml", (*LARGE, "train.batch_size=16")),  # pictures of 128 x 128
+}
 EAGER = {"order": "one pass", "channels_last": False, "compiled": False}
 PEERS = {
     "eager": EAGER,
@@ -73,7 +83,7 @@ def main(args: argparse.Namespace) -> None:
     }
     for name in args.models if "step" in args.parts else ():
         tree["rows"].append(_step(args, name, tree["versions"]))
-    for name in args.models if "growth" in args.parts else ():
+    for name in (n for n in args.models if "growth" in args.parts and not CONFIGS[n][1]):
         tree["rows"].append(_growth(args, name))
     if args.json:
         args.json.parent.mkdir(parents=True, exist_ok=True)
@@ -199,7 +209,8 @@ def _config(name: str, *changes: str) -> dict[str, Any]:
     from vqmm.config import load_config
 
     started = "schedule.quantize_from=0", "schedule.discriminator_from=0", "schedule.adversarial_from=0"
-    config = load_config(ROOT / "configs" / CONFIGS[name], (*started, *changes))
+    file, settings = CONFIGS[name]
+    config = load_config(ROOT / "configs" / file, (*started, *settings, *changes))
     return config.model_dump(mode="json")
 
 
