@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import functools
 import json
+import math
 import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pipelines.cli import local_path, run
 from vqmm.config import Config, load_config
@@ -58,68 +58,175 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print comparison.json")
 
 
+class Plan(NamedTuple):
+    """What is to be run.
+
+    Attributes:
+        files: of the configs, by name.
+        merged: the config of each seed, by name.
+        folders: of each seed's run, by name.
+        done: folders that hold what is asked for.
+    """
+
+    files: dict[str, Path]
+    merged: dict[str, list[Config]]
+    folders: dict[str, list[Path]]
+    done: set[Path]
+
+    def finished(self, name: str) -> list[int]:
+        """Which seeds of a config are there."""
+        return [seed for seed, folder in enumerate(self.folders[name]) if folder in self.done]
+
+
 def main(args: argparse.Namespace) -> None:
     """Trains what is missing, judges it, writes and shows the table."""
-    from vqmm.atomic import write_atomic
-    from vqmm.evaluation.comparison import differences, run_figures, spreads
+    files = _configs(args)
+    against = args.against or next(iter(files))
+    if against not in files:
+        raise UserError(f"--against {against}: no such config; it is one of {', '.join(files)}")
+    plan = _plan(args, files)
+    stopped: UserError | None = None
+    try:
+        for name, config in files.items():
+            for seed, folder in enumerate(plan.folders[name]):
+                if folder not in plan.done:
+                    _train_and_judge(config, args.data, folder, [*args.set, f"seed={seed}"], args.json)
+                    plan.done.add(folder)
+    except UserError as error:
+        stopped = error
+    if not plan.done and stopped is not None:
+        raise stopped
+    told = "" if stopped is None else f"{name}/seed{seed} failed: {stopped}"
+    rows = _rows(plan, against, args.quality)
+    text = _write(plan, rows, against, told, args)
+    if stopped is not None:
+        raise UserError(
+            f"{told}. What is finished stands in {args.out / 'comparison.html'}; mend it and give the same "
+            "command again, or leave that config out"
+        )
+    if args.json:
+        print(text, end="")
+    else:
+        _show(rows, against, args)
 
-    configs = _configs(args)
-    against = args.against or next(iter(configs))
-    if against not in configs:
-        raise UserError(f"--against {against}: no such config; it is one of {', '.join(configs)}")
-    folders = {name: [args.out / name / f"seed{seed}" for seed in range(args.seeds)] for name in configs}
-    settings = [[*args.set, f"seed={seed}"] for seed in range(args.seeds)]
-    merged = {name: [load_config(config, sets) for sets in settings] for name, config in configs.items()}
-    dataset = Dataset.open(args.data)
-    # All are looked at before hours are spent on the first.
-    done = {
-        folder: _finished(folder, config, dataset)
-        for name in configs
-        for folder, config in zip(folders[name], merged[name], strict=True)
+
+def _plan(args: argparse.Namespace, files: dict[str, Path]) -> Plan:
+    """All configs are looked at and built before hours are spent on the first."""
+    merged = {
+        name: [load_config(file, [*args.set, f"seed={seed}"]) for seed in range(args.seeds)]
+        for name, file in files.items()
     }
-    rows: list[dict[str, Any]] = []
-    for name, config in configs.items():
-        for folder, sets in zip(folders[name], settings, strict=True):
-            if not done[folder]:
-                _train_and_judge(config, args.data, folder, sets, args.json)
-        found = [run_figures(folder, args.quality) for folder in folders[name]]
-        rows.append({"what": name, "config": str(config), "figures": spreads(found)})
-    for row in rows:
-        apart = row["what"] != against
-        row["differences"] = differences(folders[row["what"]], folders[against]) if apart else {}
-    from vqmm.report.comparison import render_comparison
-    from vqmm.report.gallery import load_gallery
+    folders = {name: [args.out / name / f"seed{seed}" for seed in range(args.seeds)] for name in files}
+    dataset = Dataset.open(args.data)
+    done = {
+        folder
+        for name in files
+        for folder, config in zip(folders[name], merged[name], strict=True)
+        if _finished(folder, config, dataset)
+    }
+    for name, file in files.items():
+        if not done.issuperset(folders[name]):
+            _check_model(file, merged[name][0])
+    return Plan(files, merged, folders, done)
 
-    shown = [
-        {
-            **row,
-            "gallery": load_gallery(args.out / row["what"] / "seed0" / "report" / "gallery.npz"),
-            "sample_rate": merged[row["what"]][0].data.audio.sample_rate,
-        }
-        for row in rows
-    ]
-    page = render_comparison(shown, args.seeds, args.quality, against)
+
+def _check_model(file: Path, config: Config) -> None:
+    """Builds the model of a config once; the run has a process, and a GPU, to itself.
+
+    Raises:
+        UserError: the model cannot be built, or could not be judged.
+    """
+    if config.vocoder is not None:
+        raise UserError(f"{file}: holds a vocoder; benchmarks.vocoder judges it; leave it out")
+    if config.prior is not None:
+        return  # its tokens are known when its tokenizer has been read
+    import tensorflow as tf
+
+    from vqmm.models import build_model
+
+    if tf.config.list_physical_devices("GPU"):
+        tf.config.set_visible_devices([], "GPU")  # the runs need its memory
+    try:
+        build_model(config)
+    except (UserError, ValueError) as error:
+        raise UserError(f"{file}: {error}") from error
+
+
+def _rows(plan: Plan, against: str, quality: float) -> list[dict[str, Any]]:
+    """The configs of which any seed is there, with their figures and differences."""
+    from vqmm.evaluation.comparison import Compared, differences, run_figures, spreads
+
+    rows = []
+    for name, file in plan.files.items():
+        seeds = plan.finished(name)
+        if not seeds:
+            continue
+        common = sorted({*seeds} & {*plan.finished(against)})
+        apart = Compared({}, {})
+        if name != against and common:
+            ours, theirs = ([plan.folders[side][seed] for seed in common] for side in (name, against))
+            apart = differences(ours, theirs)
+        found = [run_figures(plan.folders[name][seed], quality) for seed in seeds]
+        rows.append(
+            {
+                "what": name,
+                "config": str(file),
+                "finished": len(seeds),
+                "figures": spreads(found),
+                "differences": apart.figures,
+                "left_out": apart.left_out,
+            }
+        )
+    return rows
+
+
+def _write(plan: Plan, rows: list[dict[str, Any]], against: str, note: str, args: argparse.Namespace) -> str:
+    """Writes comparison.html and .json; returns what stands in the latter."""
+    from vqmm.atomic import write_atomic
+    from vqmm.evaluation.compared_figures import FIGURES
+    from vqmm.report.comparison import render_comparison
+
+    shown = [{**row, **_shown(plan, row["what"])} for row in rows]
+    page = render_comparison(shown, args.seeds, args.quality, against, note)
     tree = {
         "data": args.data,
         "seeds": args.seeds,
         "quality": args.quality,
         "against": against,
+        "failed": note or None,
+        "units": {name: measured.unit for name, measured in FIGURES.items()},
         "rows": [
             {
                 **row,
                 "figures": {name: spread._asdict() for name, spread in row["figures"].items()},
                 "differences": {name: figure.to_json() for name, figure in row["differences"].items()},
+                "judges": looks["judges"],
+                "trained_with": looks["trained_with"],
             }
-            for row in rows
+            for row, looks in zip(rows, shown, strict=True)
         ],
     }
     text = json.dumps(_finite(tree), indent=1, allow_nan=False) + "\n"
     write_atomic(args.out / "comparison.json", text)
     write_atomic(args.out / "comparison.html", page)
-    if args.json:
-        print(text, end="")
-    else:
-        _show(rows, against, args)
+    return text
+
+
+def _shown(plan: Plan, name: str) -> dict[str, Any]:
+    """What the page shows of a config besides its figures."""
+    from vqmm.report.gallery import load_gallery
+    from vqmm.report.judges import trained_with
+
+    folders = [plan.folders[name][seed] for seed in plan.finished(name)]
+    trees = [json.loads((folder / "evaluation.json").read_text(encoding="utf-8")) for folder in folders]
+    config = plan.merged[name][0]
+    return {
+        "gallery": load_gallery(folders[0] / "report" / "gallery.npz"),
+        "sample_rate": config.data.audio.sample_rate,
+        "data": trees[0]["data"]["name"],
+        "judges": [tree.get("generation", {}).get("extractors", {}) for tree in trees],
+        "trained_with": trained_with(config),
+    }
 
 
 def _configs(args: argparse.Namespace) -> dict[str, Path]:
@@ -153,7 +260,10 @@ def _finished(folder: Path, config: Config, dataset: Dataset) -> bool:
         return False  # the verbs go on from what is there
     if not judged.exists():
         return False
-    data = json.loads(judged.read_text(encoding="utf-8"))["data"]  # `evaluate` may have had others since
+    tree = json.loads(judged.read_text(encoding="utf-8"))  # `evaluate` may have had others since
+    if "named" in tree.get("generation", {}):
+        return False
+    data = tree["data"]
     return data["checksum"] == dataset.checksum and data["split"] == "test"
 
 
@@ -193,14 +303,17 @@ def _show(rows: list[dict[str, Any]], against: str, args: argparse.Namespace) ->
     from rich.console import Console
 
     console = Console()
-    title = f"mean of {args.seeds} seeds (least to most)"
-    spread = functools.partial(_spread, seeds=args.seeds)
-    for table in _tables(rows, "figures", title, spread, console.width):
+    ranges = "value (95 %)" if args.seeds == 1 else f"mean of {args.seeds} seeds (least to most)"
+    for table in _tables(rows, "figures", ranges, _spread, console.width):
         console.print(table)
     others = [row for row in rows if row["differences"]]
     title = f"more than {against}, item by item (95 %)"
     for table in _tables(others, "differences", title, _difference, console.width):
         console.print(table)
+    for row in rows:
+        for reason in dict.fromkeys(row["left_out"].values()):
+            names = "; ".join(name for name, why in row["left_out"].items() if why == reason)
+            console.print(f"not compared, {row['what']}: {names}: {reason}", highlight=False, markup=False)
     console.print(
         f"{args.out / 'comparison.json'}\n{args.out / 'comparison.html'}", highlight=False, soft_wrap=True
     )
@@ -212,22 +325,28 @@ def _tables(
     """Tables with a column for each config, as many beside each other as can be read."""
     from rich.table import Table
 
-    names = list(dict.fromkeys(name for row in rows for name in row[part]))
+    from vqmm.evaluation.compared_figures import FIGURES
+
+    names = [name for name in FIGURES if any(name in row[part] for row in rows)]
     each = max(1, width // COLUMN - 1)  # one column for the names
     for start in range(0, len(rows), each):
         shown = rows[start : start + each]
         table = Table("", *(row["what"] for row in shown), title=title)
         for name in names:
-            table.add_row(name, *(tell(row[part].get(name)) for row in shown))
+            told = (tell(row[part].get(name)) for row in shown)
+            table.add_row(f"{name} ({FIGURES[name].unit})", *told)
         yield table
 
 
-def _spread(spread: Any, seeds: int) -> str:
+def _spread(spread: Any) -> str:
     if spread is None:
         return ""
-    if seeds == 1:
-        return f"{spread.mean:.4g}"
-    return f"{spread.mean:.4g} ({spread.low:.4g} to {spread.high:.4g})"
+    if math.isinf(spread.mean):
+        return "not reached"
+    if len(spread.values) > 1:
+        return f"{spread.mean:.4g} ({spread.low:.4g} to {spread.high:.4g})"
+    interval = spread.ci95[0] if spread.ci95 else None
+    return f"{spread.mean:.4g}" + (f" ({interval[0]:.4g} to {interval[1]:.4g})" if interval else "")
 
 
 def _difference(figure: Any) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.cli import local_path, run
+from vqmm.config import Config
 from vqmm.errors import UserError
 
 DESCRIPTION = "Judges a run: alignment, codebook, reconstruction and cost, as JSON and as a page."
@@ -16,8 +17,15 @@ EXAMPLES = """\
   python -m pipelines.evaluate --run runs/demo --data data/my-recordings --split test --out judged/mine
   python -m pipelines.evaluate --run runs/demo --data data/digits --json
   python -m pipelines.evaluate --run runs/digits-prior --data data/digits
+  python -m pipelines.evaluate --run runs/demo --data data/digits --image-extractor mine.keras --out mine
 
-The data need not be what the run was trained on; its sample rate and picture size must be the run's."""
+The data need not be what the run was trained on; its sample rate and picture size must be the run's.
+
+An extractor is a Keras classifier, Sequential or functional, of what the model sees of that modality:
+pictures f32[B, H, W, C] in 0..1, or the log10 mel spectrograms f32[B, frames, mels, 1] of model.log_mel.
+Its last layer is a softmax; what that reads are the features for Fréchet and kernel distance, precision and
+recall, and its probabilities give the classifier score. All else stays with the network that is taught on
+the data."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,6 +37,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out", type=local_path, metavar="DIR", help="where the files go (default: the run folder)"
     )
+    for modality, kind in (("image", "pictures"), ("audio", "recordings")):
+        parser.add_argument(
+            f"--{modality}-extractor",
+            type=Path,
+            metavar="PATH.keras",
+            help=f"classifier in whose features sets of {kind} are compared (default: one taught on data)",
+        )
     parser.add_argument("--json", action="store_true", help="print evaluation.json")
 
 
@@ -47,24 +62,40 @@ def main(args: argparse.Namespace) -> None:
         raise UserError(
             f"{args.run} holds a vocoder; python -m benchmarks.vocoder --vocoder {args.run} judges it"
         )
+    _same_each_time(opened.config)
+    named = {
+        modality: path
+        for modality, path in (("audio", args.audio_extractor), ("image", args.image_extractor))
+        if path is not None
+    }
     if opened.config.prior is not None:
         from vqmm.report.write_prior import write_prior_evaluation
         from vqmm.training.prior_run import with_tokenizer
 
         both = with_tokenizer(opened, args.tokenizer)
-        figures = write_prior_evaluation(both, dataset, args.split, out)
+        figures = write_prior_evaluation(both, dataset, args.split, out, named)
     elif args.tokenizer is not None:
         raise UserError(f"--tokenizer goes with the run of a prior; {args.run} holds none")
     else:
         from vqmm.report import write_evaluation
 
-        figures = write_evaluation(opened, dataset, args.split, out)
+        figures = write_evaluation(opened, dataset, args.split, out, named)
     if args.json:
         print(json.dumps(figures))
     elif opened.config.prior is not None:
         _show_drawn(figures["generation"], out)
     else:
         _show(figures, out)
+
+
+def _same_each_time(config: Config) -> None:
+    """A GPU adds in any order unless it is asked not to, and networks taught on it would differ by run."""
+    import tensorflow as tf
+
+    from vqmm.training.loop import deterministic_ops
+
+    if tf.config.list_physical_devices("GPU"):
+        deterministic_ops(config.train)
 
 
 def _show(figures: dict[str, Any], out: Path) -> None:
@@ -104,8 +135,9 @@ def _show_drawn(section: dict[str, Any], out: Path) -> None:
         ("drawn together, coherence", section["unconditional"].get("joint_coherence"), ""),
     ]
     beside = [(name, figure, accuracy.get(judge, "")) for name, figure, judge in rows if figure]
-    for name in section["extractors"]:
-        found = section["unconditional"][name]
+    for name, found in section["unconditional"].items():
+        if name == "joint_coherence":
+            continue
         rebuilt = found.get("reconstructed")
         note = f"rebuilt training items {rebuilt['frechet']['value']:.1f}" if rebuilt else ""
         beside.append((f"{name}, Fréchet distance", found["frechet"], note))

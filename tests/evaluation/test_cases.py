@@ -10,7 +10,7 @@ def test_cases_read_back_and_no_file_means_none(tmp_path):
     cases = Cases()
     cases.note("retrieval.audio_to_image.exact.map", np.array(["a", "ü/b"], object), np.array([0.25, 1.0]))
     cases.note("reconstruction.image.mse", ["x"], np.array([3e-3]))
-    cases.note_features("reconstruction.image.frechet", ["x", "y"], np.eye(2), 2 * np.eye(2))
+    cases.note_features("reconstruction.image.frechet", ["x", "y"], np.eye(2), 2 * np.eye(2), "0123abcd")
     cases.save(tmp_path / "cases.npz")
     again = Cases.load(tmp_path / "cases.npz")
     assert set(again) == set(cases)
@@ -18,7 +18,49 @@ def test_cases_read_back_and_no_file_means_none(tmp_path):
         assert type(again[name]) is type(held)
         for ours, theirs in zip(again[name], held, strict=True):
             np.testing.assert_array_equal(ours, theirs)
+    assert (
+        again["reconstruction.image.frechet"].judge == "0123abcd"
+        and again["reconstruction.image.mse"][2] == ""
+    )
     assert Cases.load(tmp_path / "none.npz") == {}
+
+
+def test_cases_of_earlier_versions_tell_no_judge(tmp_path):
+    arrays = {"ids": np.array(["a"]), "values": np.ones(1, "float32")}
+    path = "reconstruction.image.perceptual"
+    np.savez(tmp_path / "cases.npz", **{f"{path}/{name}": array for name, array in arrays.items()})
+    assert Cases.load(tmp_path / "cases.npz")[path].judge == ""
+
+
+PERCEPTUAL, FRECHET = "reconstruction.image.perceptual", "reconstruction.image.frechet"
+
+
+def judged(judge, seen, sets=None):
+    """Cases of two items; what the network `judge` sees in them; the Fréchet distance may be by another."""
+    cases = Cases()
+    cases.note("reconstruction.image.psnr", ["a", "b"], np.ones(2))
+    cases.note(PERCEPTUAL, ["a", "b"], np.ones(2), judge)
+    cases.note_features(FRECHET, ["a", "b"], seen, seen + 1, judge if sets is None else sets)
+    return cases
+
+
+def test_distances_in_features_of_different_networks_are_not_compared():
+    one, seen, other = judged("aa", np.eye(2)), np.eye(2) + 1e-5, np.eye(2) + 0.1
+    for path in (PERCEPTUAL, FRECHET):
+        assert one.why_apart(judged("aa", other), path) == ""
+        assert one.why_apart(judged("bb", seen), path) == ""  # the same but for rounding
+        said = one.why_apart(judged("bb", other), path)
+        assert "fingerprints aa and bb" in said and "judge both by evaluate" in said
+        # By earlier versions: only the features tell.
+        assert judged("", np.eye(2)).why_apart(judged("", seen), path) == ""
+        assert "an earlier version" in judged("", other).why_apart(one, path)
+    assert one.why_apart(judged("bb", other), "reconstruction.image.psnr") == ""
+    # A named network gave the sets' features: they say nothing of the other, that measured the distance.
+    named, also = judged("aa", np.eye(2), "cc"), judged("bb", np.eye(2), "cc")
+    assert named.why_apart(also, FRECHET) == "" and "aa and bb" in named.why_apart(also, PERCEPTUAL)
+    bare = judged("bb", seen)
+    del bare[FRECHET]
+    assert "aa and bb" in one.why_apart(bare, PERCEPTUAL)
 
 
 def of(ids, values):

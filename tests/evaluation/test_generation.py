@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from vqmm.config import Config
-from vqmm.evaluation import extractors, gather_material, judge
+from vqmm.evaluation import extractors, gather_material, judge, reconstruction
 from vqmm.evaluation.cases import Cases
 from vqmm.evaluation.draws import SimpleDraws
-from vqmm.evaluation.reconstruction import _waveform_measures
+from vqmm.metrics import kernel_distance
 from vqmm.models import build_model
 
 
@@ -31,7 +31,8 @@ def judged(request, tiny_data, config):
     settings = of_kind(config, request.param)
     model = build_model(settings)
     material = gather_material(model, tiny_data, settings, "test")
-    yield model, material, judge(model, material, tiny_data, settings, "test")
+    cases = Cases()
+    yield model, material, judge(model, material, tiny_data, settings, "test", cases=cases), cases
     patch.undo()
 
 
@@ -39,10 +40,22 @@ def test_features_are_of_a_classifier_whose_accuracy_is_told(judged):
     found = judged[2]["generation"]["extractors"]
     for name in ("audio", "image"):
         assert found[name]["kind"] == "labels" and found[name]["accuracy"] > 0.6  # chance: a quarter
+        assert found[name]["items"] == 24 and found[name]["classes"] == 4 and found[name]["split"] == "train"
+    prints = {found[name]["fingerprint"] for name in found}
+    assert len(prints) == 2 and all(len(name) == 16 for name in prints)
+
+
+def test_cases_keep_in_whose_features_they_were_measured(judged):
+    model, material, figures, cases = judged
+    for name in ("audio", "image"):
+        judge = figures["generation"]["extractors"][name]["fingerprint"]
+        held = {figure: cases[f"reconstruction.{name}.{figure}"] for figure in ("perceptual", "frechet")}
+        assert {one.judge for one in held.values()} == {judge}
+        assert cases["reconstruction.image.psnr"].judge == ""
 
 
 def test_drawn_items_are_judged_beside_real_ones(judged):
-    model, _, figures = judged
+    model, _, figures, _ = judged
     section = figures["generation"]
     assert ("normal distribution" in section["prior"]) == (model.name == "vae")
     for name in ("audio", "image"):
@@ -60,7 +73,7 @@ def test_drawn_items_are_judged_beside_real_ones(judged):
 
 
 def test_a_model_without_codes_has_latents_in_place_of_a_codebook(judged):
-    model, _, figures = judged
+    model, _, figures, _ = judged
     if model.name == "vqvae":
         assert "codebook" in figures and "latents" not in figures
         return
@@ -71,7 +84,7 @@ def test_a_model_without_codes_has_latents_in_place_of_a_codebook(judged):
 
 
 def test_codes_are_drawn_place_by_place_from_the_training_split(judged):
-    model, material, _ = judged
+    model, material, *_ = judged
     if model.name == "vae":
         return
     one = SimpleDraws(model, material).together(5, seed=1)
@@ -112,14 +125,35 @@ def test_too_few_items_are_not_compared_as_sets(tiny_data, config, monkeypatch):
     assert extractors.fit_extractors(model, material._replace(sides=few), 0) == {}
 
 
-def test_silence_has_no_ratio_of_signal_to_distortion(tiny_data, config):
+def test_clips_are_told_whose_ratio_of_signal_to_distortion_is_no_number(tiny_data, config, monkeypatch):
     model = build_model(config)
-    side = gather_material(model, tiny_data, config, "test").sides["audio"]
+    material = gather_material(model, tiny_data, config, "test")
+    sounds = material.sides["audio"]._replace(inputs=material.sides["audio"].inputs.copy())
+    sounds.inputs[0] = 0.0
+
+    def griffin_lim(mels, settings):
+        """As it may come out: rebuilt as silence, exactly, and two as noise."""
+        made = np.random.default_rng(0).normal(size=sounds.inputs.shape).astype("float32")
+        made[1], made[2] = 0.0, sounds.inputs[2]
+        return made
+
+    monkeypatch.setattr(reconstruction, "waveforms", griffin_lim)
     cases = Cases()
-    found = _waveform_measures(model, side, config, cases)
-    assert "si_sdr" in found
-    held = cases["reconstruction.audio.multiscale_mel"]
-    assert set(held.ids) <= set(side.encoded.ids) and len(held.ids) == len(held.values)
-    np.testing.assert_allclose(held.values, found["multiscale_mel"], rtol=1e-6)
-    silent = _waveform_measures(model, side._replace(inputs=0 * side.inputs), config)
-    assert "si_sdr" not in silent and np.isfinite(silent["multiscale_mel"]).all()
+    alone = material._replace(sides={"audio": sounds}, training={})
+    found = reconstruction.reconstruction_section(model, alone, config, cases=cases)["audio"]
+    assert found["si_sdr_clips"] == {"silent_originals": 1, "silent_rebuilt": 1, "exact": 1}
+    held = cases["reconstruction.audio.si_sdr"]
+    assert held.ids.tolist() == sounds.encoded.ids[1:].tolist() and found["si_sdr"]["n"] == 7
+    assert held.values[:2].tolist() == [-100.0, 100.0] and np.isfinite(held.values).all()
+    assert found["si_sdr"]["value"] == pytest.approx(held.values.mean(), rel=1e-5)
+    silent = alone._replace(sides={"audio": sounds._replace(inputs=0 * sounds.inputs)})
+    found = reconstruction.reconstruction_section(model, silent, config)["audio"]
+    assert "si_sdr" not in found and found["si_sdr_clips"]["silent_originals"] == 8
+
+
+def test_rebuilt_items_are_compared_as_pairs(judged):
+    """Against the items' own kernel distance, no item beside what was made of it."""
+    *_, figures, cases = judged
+    held = cases["reconstruction.image.frechet"]
+    wanted = kernel_distance(held.real, held.rebuilt, 30, paired=True)
+    assert figures["reconstruction"]["image"]["kernel"]["value"] == pytest.approx(wanted.value, rel=1e-6)

@@ -29,9 +29,16 @@ def test_same_seed_same_interval():
     assert bootstrap_figure(values, seed=5).ci95 != bootstrap_figure(values, seed=6).ci95
 
 
-@pytest.mark.parametrize("values", [[], [1.0, np.nan], [[1.0]]])
-def test_refuses_what_is_no_list_of_numbers(values):
-    with pytest.raises(ValueError, match="values of shape"):
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ([], r"values of shape \(0,\): give a list of one or more numbers"),
+        ([[1.0]], r"values of shape \(1, 1\)"),
+        ([1.0, np.nan, np.inf], r"2 of 3 values are not finite, the first \(nan\) at 1: leave them out"),
+    ],
+)
+def test_refuses_what_is_no_list_of_numbers(values, words):
+    with pytest.raises(ValueError, match=words):
         bootstrap_figure(np.array(values))
 
 

@@ -1,5 +1,8 @@
 """Distances between sets of features, against closed forms and plain loops."""
 
+import itertools
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -15,6 +18,7 @@ from vqmm.metrics import (
     kernel_distance,
     precision_recall,
 )
+from vqmm.metrics.kernel_distance import mean_over_pairs
 
 
 def features(n, seed, dim=5, shift=0.0, scale=1.0):
@@ -78,25 +82,84 @@ def test_other_items_are_refused():
         )
 
 
-def test_kernel_distance_is_the_unbiased_estimate():
-    real, fake = features(20, 0), features(20, 1, shift=0.5)
+def kernel(x, y):
+    return (x @ y / len(x) + 1) ** 3
 
-    def k(x, y):
-        return (x @ y / 5 + 1) ** 3
 
-    wanted = sum(
-        (k(real[i], real[j]) + k(fake[i], fake[j])) / (20 * 19)
-        for i in range(20)
-        for j in range(20)
-        if i != j
-    ) - 2 * np.mean([[k(a, b) for b in fake] for a in real])
-    assert kernel_distance(real, fake, subsets=3).value == pytest.approx(wanted, rel=1e-9)
+@pytest.mark.parametrize("paired", [False, True])
+def test_kernel_distance_is_the_unbiased_estimate(paired):
+    real, fake = features(20, 0), features(20 if paired else 25, 1, shift=0.5)
+    within = [np.mean([kernel(a, b) for a, b in itertools.permutations(side, 2)]) for side in (real, fake)]
+    across = np.mean(
+        [kernel(a, b) for i, a in enumerate(real) for j, b in enumerate(fake) if not paired or i != j]
+    )
+    found = kernel_distance(real, fake, paired=paired)
+    assert found.value == pytest.approx(sum(within) - 2 * across, rel=1e-9) and found.n == len(fake)
+    assert found.ci95[0] < found.value < found.ci95[1]
+
+
+def test_copies_of_the_very_items_are_at_no_kernel_distance():
+    real = features(30, 0)
+    found = kernel_distance(real, real, paired=True)
+    assert [found.value, *found.ci95] == pytest.approx([0.0, 0.0, 0.0], abs=1e-12)
+
+
+def test_an_item_that_was_drawn_twice_makes_no_pair_with_itself():
+    items = features(6, 0)
+    gram = np.array([[kernel(a, b) for b in items] for a in items])
+    drawn = [0, 0, 0, 2, 5, 5]
+    counts = np.bincount(drawn, minlength=6).astype("float64")[None]
+    wanted = np.mean([gram[a, b] for a, b in itertools.permutations(drawn, 2) if a != b])
+    assert mean_over_pairs(gram, counts, counts) == pytest.approx([wanted])
+
+
+@pytest.mark.parametrize("count", [40, 150, 260])
+def test_the_interval_of_a_kernel_distance_holds_the_truth_as_often_as_it_says(count):
+    """Normal distributions whose means lie q apart, squared: the moments of the kernel are known."""
+    dim, shift = 5, 0.5
+    q = dim * shift**2
+    truth = 3 * q / dim + 3 * q**2 / dim**2 + (q**3 + 6 * q**2 + 3 * q * dim + 6 * q) / dim**3
+    found = [
+        kernel_distance(features(count, 2 * trial), features(count, 2 * trial + 1, shift=shift), 300)
+        for trial in range(100)
+    ]
+    values, widths = [x.value for x in found], [x.ci95[1] - x.ci95[0] for x in found]
+    assert np.mean(values) == pytest.approx(truth, abs=3 * np.std(values) / 10)
+    assert sum(x.ci95[0] <= truth <= x.ci95[1] for x in found) >= 88
+    assert np.mean(widths) == pytest.approx(3.92 * np.std(values), rel=0.2)
+
+
+def test_the_interval_of_a_paired_kernel_distance_holds_the_truth():
+    """What is made of an item lies near it: the pairs are drawn anew, and no item is set against its own."""
+    rng = np.random.default_rng(0)
+
+    def draw(count):
+        real = rng.normal(size=(count, 3))
+        return real, real + rng.normal(0.4, 0.3, size=(count, 3))
+
+    truth = kernel_distance(*draw(4000), resamples=1, paired=True).value
+    found = [kernel_distance(*draw(100), resamples=200, paired=True) for _ in range(100)]
+    assert sum(x.ci95[0] <= truth <= x.ci95[1] for x in found) >= 88
+
+
+def test_a_larger_number_of_resamples_does_not_narrow_the_interval():
+    real, fake = features(100, 0), features(100, 1, shift=0.5)
+    few, many = (kernel_distance(real, fake, resamples).ci95 for resamples in (200, 4000))
+    assert many[1] - many[0] == pytest.approx(few[1] - few[0], rel=0.15)
+
+
+def test_large_sets_are_sampled_and_pairs_stay_together(monkeypatch):
+    monkeypatch.setattr(sys.modules[kernel_distance.__module__], "MOST", 50)
+    real = features(120, 0)
+    found = kernel_distance(real, real, paired=True)
+    assert found.value == pytest.approx(0.0, abs=1e-12) and found.n == 50
+    assert kernel_distance(real, features(30, 1)).n == 30
 
 
 def test_kernel_distance_of_the_same_distribution_is_about_zero():
-    same = kernel_distance(features(800, 0), features(800, 1), subsets=100)
-    other = kernel_distance(features(800, 0), features(800, 1, shift=0.5), subsets=100)
-    assert abs(same.value) < 0.05 < other.ci95[0]
+    same = kernel_distance(features(800, 0), features(800, 1))
+    other = kernel_distance(features(800, 0), features(800, 1, shift=0.5))
+    assert same.ci95[0] < 0 < same.ci95[1] < 0.05 < other.ci95[0]
 
 
 def test_precision_and_recall_on_a_line():
@@ -119,6 +182,14 @@ def test_classifier_score_between_one_and_the_number_of_classes():
     assert classifier_score(p).value == pytest.approx(wanted)
 
 
+def test_the_interval_of_a_classifier_score_ends_at_the_number_of_classes():
+    p = 0.98 * np.eye(3)[np.arange(14) % 3] + 0.02 / 3  # not as many of each: a resample may be more even
+    found = classifier_score(p)
+    assert 1 < found.ci95[0] < found.value < found.ci95[1] <= 3
+    sure = classifier_score(np.eye(3)[np.arange(14) % 3])
+    assert sure.value < sure.ci95[1] == 3.0
+
+
 def test_active_units_are_those_that_vary():
     means = np.zeros((50, 4))
     means[:, 1] = np.linspace(-1, 1, 50)
@@ -132,8 +203,17 @@ def test_active_units_are_those_that_vary():
     [
         (lambda: frechet_distance(np.zeros((3, 2)), np.zeros((3, 4))), r"shapes \(3, 2\) and \(3, 4\)"),
         (lambda: frechet_distance(np.zeros((1, 2)), np.zeros((3, 2))), "2 items or more"),
-        (lambda: frechet_distance(np.full((3, 2), np.nan), np.zeros((3, 2))), "not finite"),
+        (
+            lambda: frechet_distance(np.full((3, 2), np.nan), np.zeros((3, 2))),
+            "real features of 3 of 3 items",
+        ),
+        (
+            lambda: frechet_distance(np.zeros((3, 2)), np.diag([0, np.inf, 0])[:, :2]),
+            "fake .* 1 of 3 .* item 1",
+        ),
         (lambda: kernel_distance(np.zeros(3), np.zeros((3, 2))), r"\[items, F\]"),
+        (lambda: kernel_distance(np.zeros((3, 2)), np.zeros((4, 2)), paired=True), "3 and 4 items.*pairs"),
+        (lambda: kernel_distance(np.zeros((3, 2)), np.full((3, 2), np.nan)), "fake features.*not finite"),
         (lambda: precision_recall(np.zeros((3, 2)), np.zeros((9, 2))), "3 real and 9 fake"),
         (lambda: classifier_score(np.ones((3, 2))), "sum to 1"),
         (lambda: active_units(np.zeros((1, 2))), "2 items or more"),

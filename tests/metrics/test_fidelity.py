@@ -88,7 +88,10 @@ def test_si_sdr_of_known_noise_whatever_the_scale():
     signal, noise = np.sin(2 * np.pi * 50 * t)[None], np.cos(2 * np.pi * 170 * t)[None]
     np.testing.assert_allclose(si_sdr(signal, 3.0 * (signal + 0.1 * noise)), 20.0, atol=1e-6)
     assert si_sdr(signal, noise)[0] < -100
-    assert np.isnan(si_sdr(0 * signal, signal)[0])
+    assert np.isnan(si_sdr(0 * signal, signal)[0]) and np.isnan(si_sdr(0 * signal, 0 * signal)[0])
+    assert si_sdr(signal, 0 * signal)[0] == -np.inf  # as bad as can be, and not nothing to be told
+    exact = np.array([[1.0, -1.0, 1.0, 0.0]])
+    assert si_sdr(exact, 2.0 * exact)[0] == np.inf
 
 
 def test_cross_entropy_is_the_log_of_probabilities_that_sum_to_one():

@@ -1,6 +1,5 @@
 """compare: configs beside each other, through the command line."""
 
-import functools
 import io
 import json
 import shutil
@@ -10,13 +9,14 @@ from rich.console import Console
 
 from pipelines import compare
 from vqmm.config import save_config
-from vqmm.evaluation.comparison import FIGURES, Spread
+from vqmm.evaluation.compared_figures import FIGURES
+from vqmm.evaluation.comparison import Spread
 from vqmm.training.run_folder import create_run, identity
 
 DIFFERENCES = (
     "code distance, audio to image",
     "exact match, image to audio",
-    "picture PSNR, dB",
+    "picture PSNR",
     "log-mel L1",
 )
 
@@ -48,9 +48,15 @@ def test_trains_and_judges_then_takes_what_is_there(configs, tiny_data, tmp_path
     )
     # The rest are of generation (too few training items here) and of models without codes.
     missing = {name for name in FIGURES if name not in row["figures"]}
-    assert {FIGURES[name].split(".")[0] for name in missing} <= {"generation", "latents", "reconstruction"}
+    assert {FIGURES[name].path.split(".")[0] for name in missing} <= {
+        "generation",
+        "latents",
+        "reconstruction",
+    }
     assert len(FIGURES) - len(missing) > 25
-    assert row["figures"]["peak memory, MiB"]["low"] > 100
+    assert row["figures"]["peak memory"]["low"] > 100
+    assert row["figures"]["picture PSNR"]["ci95"] == [own["reconstruction"]["image"]["psnr"]["ci95"]]
+    assert tree["units"]["picture PSNR"] == "dB" and tree["failed"] is None
     assert row["figures"]["seconds to quality"]["mean"] > 0
 
     def refused(*args):
@@ -122,13 +128,21 @@ def test_refusals_come_before_any_training(configs, tiny_data, tmp_path, verb):
 
 
 def test_many_configs_are_told_in_tables_that_can_be_read():
-    rows = [{"what": f"config{i}", "figures": {"mAP": Spread(0.1234 + i, 0.1, 9.0, ())}} for i in range(7)]
-    tell = functools.partial(compare._spread, seeds=3)
+    rows = [
+        {"what": f"config{i}", "figures": {"picture PSNR": Spread(0.1234 + i, 0.1, 9.0, (0.1, 9.0))}}
+        for i in range(7)
+    ]
     for width, count in ((80, 7), (110, 4), (500, 1)):
-        tables = list(compare._tables(rows, "figures", "title", tell, width))
+        tables = list(compare._tables(rows, "figures", "title", compare._spread, width))
         assert len(tables) == count
         console = Console(width=width, file=io.StringIO())
         for table in tables:
             console.print(table)
         told = console.file.getvalue()
         assert all(f"{0.1234 + i:.4g} (0.1 to 9)" in told and f"config{i}" in told for i in range(7))
+        assert told.count("picture PSNR (dB)") == count
+
+
+def test_one_seed_is_told_with_the_interval_over_items():
+    assert compare._spread(Spread(21.0, 21.0, 21.0, (21.0,), ((20.5, 21.5),))) == "21 (20.5 to 21.5)"
+    assert compare._spread(Spread(80.0, 80.0, 80.0, (80.0,), (None,))) == "80"

@@ -61,6 +61,18 @@ def test_mistakes_are_told_in_one_line(verb, run, tiny_data, tmp_path):
     assert "sample_rate=16000, the run has 2000" in said and "height=64, the run has 16" in said
 
 
+@pytest.mark.parametrize("cards", [[], ["GPU:0"]])
+def test_a_gpu_is_made_to_judge_the_same_each_time(verb, run, tiny_data, tmp_path, monkeypatch, cards):
+    """Else two runs would be judged in features that a network was taught otherwise for each."""
+    asked = []
+    monkeypatch.setattr("tensorflow.config.list_physical_devices", lambda kind=None: cards)
+    monkeypatch.setattr("tensorflow.config.experimental.enable_op_determinism", lambda: asked.append("on"))
+    monkeypatch.setattr("vqmm.report.write_evaluation", lambda *_, **__: asked.append("judged") or 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        verb("evaluate", "--run", run, "--data", tiny_data.folder, "--out", tmp_path)
+    assert asked == [*(["on"] if cards else []), "judged"]
+
+
 def test_a_failed_evaluation_leaves_the_last_one(verb, run, tiny_data, tmp_path, monkeypatch):
     (tmp_path / "evaluation.json").write_text("{}")
     monkeypatch.setattr("vqmm.report.write.render_report", lambda *_: 1 / 0)

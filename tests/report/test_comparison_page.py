@@ -1,8 +1,10 @@
+import html
 import math
 import re
 
 import numpy as np
 
+from vqmm.evaluation.compared_figures import FIGURES
 from vqmm.evaluation.comparison import Spread
 from vqmm.metrics import Figure
 from vqmm.report.comparison import render_comparison
@@ -37,16 +39,72 @@ def test_one_seed_has_no_range_and_its_page_warns():
     assert page.count("<td>0.9</td>") == 2
 
 
+def test_every_figure_has_its_unit_and_of_one_seed_its_interval():
+    figures = {name: Spread(0.5, 0.5, 0.5, (0.5,), ((0.25, 0.75),)) for name in FIGURES}
+    page = render_comparison([{"what": "one", "config": "one.yaml", "figures": figures}], 1, 0.9)
+    rows = re.findall(r'<tr><th scope="row">([^<]*)<br><small>([^<]*)</small></th><td>(.*?)</td></tr>', page)
+    told = {html.unescape(name): (html.unescape(unit), cell) for name, unit, cell in rows}
+    assert told == {
+        name: (measured.unit, "0.5<br><small>0.25 to 0.75</small>") for name, measured in FIGURES.items()
+    }
+    assert "intervals over items" in page
+
+
+LABELS = {"kind": "labels", "accuracy": 0.9846, "items": 1037, "classes": 10, "fingerprint": "ab"}
+
+
+def test_the_judges_are_named_and_what_taught_them_and_the_features_of_a_vqgan():
+    def judged(name, trained_with="", **judges):
+        return {**row(name), "data": "digits", "judges": [judges, judges], "trained_with": trained_with}
+
+    turns = {"kind": "turns", "accuracy": 0.5, "items": 30, "classes": 4, "fingerprint": "cd"}
+    rows = [judged("plain", image=LABELS, audio=turns), judged("gan", "taught", image=LABELS, audio=turns)]
+    rows[1]["judges"] = [{"image": LABELS}, {"image": {**LABELS, "accuracy": 0.95}}]
+    page = render_comparison(rows, 2, 0.9)
+    text = " ".join(re.sub(r"<[^>]*>", " ", page).split())
+    assert (
+        "taught to tell the 10 labels of 1,037 pictures of the training split of digits; its accuracy" in text
+    )
+    assert "Recordings of plain: by a small convolution network taught without labels" in text
+    assert "plain 98.5 % 50.0 %, guessing 25 % none, it is no VQGAN gan 95.0 to 98.5 % – taught" in text
+    early = {"kind": "labels", "accuracy": 0.9}  # as runs have it that were judged by earlier versions
+    assert "to tell the labels of pictures of the training" in render_comparison(
+        [judged("a", image=early)], 1, 0.9
+    )
+    assert "In whose features" not in render_comparison([row("bare")], 1, 0.9)
+
+
+def test_plots_say_what_they_show_and_are_left_out_where_there_is_nothing():
+    page = render_comparison([row("plain", **{"training seconds": Spread(9.0, 9.0, 9.0, (9.0,))})], 1, 0.9)
+    alts = re.findall(r'<img src="data:image/svg[^"]*" alt="([^"]*)"', page)
+    assert len(alts) == 2 and "plain audio to image 0.900; plain image to audio 0.900" in alts[0]
+    assert "training seconds" in alts[1] and "mAP" not in alts[1] and "memory" not in alts[1]
+    alone = {"what": "x", "config": "x.yaml", "figures": {"picture PSNR": Spread(1.0, 1.0, 1.0, (1.0,))}}
+    page = render_comparison([alone], 1, 0.9)
+    assert "<img" not in page and "Quality" not in page and "costs" not in page.split("All figures")[0]
+
+
+def test_what_is_not_compared_and_what_is_not_there_is_said():
+    reason = "they were judged in features of different networks (fingerprints a and b)"
+    left = {"picture perceptual distance": reason, "picture Fréchet distance, rebuilt": reason}
+    rows = [row("base"), {**row("other"), "differences": {}, "left_out": left, "finished": 1}]
+    page = render_comparison(rows, 2, 0.9, "base", "third/seed0 failed: <no space>")
+    assert "third/seed0 failed: &lt;no space&gt;" in page and "1 of 2 seeds" in page
+    told = "picture perceptual distance; picture Fréchet distance, rebuilt: they were judged"
+    assert "Not compared" in page and f"<b>other</b>, {told}" in page
+    assert "Not compared" not in render_comparison([row("base"), row("other")], 2, 0.9, "base")
+
+
 def test_differences_stand_in_a_table_of_their_own_and_sure_ones_stand_out():
     sure, open_ = Figure(0.02, (0.01, 0.03), 9), Figure(-0.5, (-1.0, 0.25), 9)
     rows = [
         {**row("<base>"), "differences": {}},
-        {**row("more"), "differences": {BOTH[0]: sure, "picture PSNR, dB": open_}},
+        {**row("more"), "differences": {BOTH[0]: sure, "picture PSNR": open_}},
         {**row("less"), "differences": {BOTH[0]: open_}},
     ]
     page = render_comparison(rows, 2, 0.9, "<base>")
     assert "<h2>Against &lt;base&gt;</h2>" in page and "averaged over seeds" in page
-    cells = re.findall(r'<td class="(\w*)">([^<]*)<', page)
+    cells = re.findall(r'<td class="(sure|)">([^<]*)<', page)
     assert cells == [("sure", "+0.0200"), ("", "-0.5000"), ("", "-0.5000"), ("", "–")]
     assert "<small>-1.0000 to +0.2500</small>" in page
     assert "Against" not in render_comparison(rows[:1], 1, 0.9, "<base>")

@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 import pytest
 
 from vqmm.config import Config
-from vqmm.evaluation import gather_material, judge
+from vqmm.evaluation import extractors, gather_material, judge
 from vqmm.models import build_model
 from vqmm.report import render_report
 
@@ -163,3 +163,66 @@ def test_one_modality_has_a_page_without_the_other(config, tiny_data, kind, moda
     value = figures["reconstruction"][modality]
     shown = (value["psnr"]["value"], 1) if modality == "image" else (10 * value["log_mel_l1"]["value"], 2)
     assert f"{shown[0]:.{shown[1]}f}" in text
+
+
+def told(figure, digits, scale=1.0):
+    low, high = figure["ci95"]
+    value, low, high = (f"{end * scale:,.{digits}f}" for end in (figure["value"], low, high))
+    return f"{value}( %)? {low} to {high}"
+
+
+@pytest.mark.parametrize("kind", ["vqgan", "vae"])
+def test_what_networks_see_has_a_section_with_units_intervals_and_their_names(
+    config, tiny_data, kind, monkeypatch
+):
+    monkeypatch.setattr(extractors, "FEWEST", 8)
+    monkeypatch.setattr(extractors, "STEPS", 20)
+    tree = config.model_dump()
+    tree["model"]["kind"], tree["loss"]["features"] = kind, "taught"
+    tree["model"]["discriminator"] |= {"filters": [4, 8], "audio_scales": 1}
+    tree["evaluate"]["generated"] = 20
+    config = Config.model_validate(tree)
+    model = build_model(config)
+    material = gather_material(model, tiny_data, config, "test")
+    figures = judge(model, material, tiny_data, config, "test")
+    page = Page(render_report(model, material, figures, config))
+    text = " ".join(page.text.split())
+    assert not page.open and not re.search(r"\b(nan|None|undefined)\b", text)
+    made, back = figures["generation"], figures["reconstruction"]
+    for name, noun in (("image", "pictures"), ("audio", "recordings")):
+        drawn = made["unconditional"][name]
+        rebuilt = [
+            told(back[name]["perceptual"], 3),
+            *(told(back[name][x], 2) for x in ("frechet", "kernel")),
+        ]
+        assert re.search(" ?".join([noun, *rebuilt]), text)
+        for title, row in (("drawn", drawn), ("real from training", drawn["floor"])):
+            wanted = [told(row[x], 2) for x in ("frechet", "kernel")]
+            wanted += [told(row[x], 1, 100) for x in ("precision", "recall")]
+            assert re.search(" ?".join([f"{noun}, {title}", *wanted]), text)
+        assert re.search(told(drawn["classifier_score"], 2), text)
+        accuracy = made["extractors"][name]["accuracy"]
+        said = (
+            f"taught to tell the 4 labels of 24 {noun} of the training split of {tiny_data.name}; right in "
+        )
+        assert f"{said}{100 * accuracy:.1f} % of the split that is judged" in text
+    for part in (made["audio_to_image"]["coherence"], made["unconditional"]["joint_coherence"]):
+        assert f"{100 * part['value']:.1f}%" in text
+    assert "classifier score, 1 to 4" in text and f"Drawn: {made['prior']}" in text
+    assert ("loss.features=taught" in text.split("The merged config")[0]) == (kind == "vqgan")
+    assert {"#features"} <= {attrs["href"] for attrs in page.of("a")}
+    assert re.search(f"SI-SDR\\) {back['audio']['si_sdr']['value']:.1f} dB", text)
+    for name in ("ms_ssim", "cross_entropy"):
+        assert re.search(told(back["image"][name], 3 if name == "ms_ssim" else 2), text)
+
+
+def test_clips_without_a_ratio_are_counted_on_the_page(made, config):
+    model, material, figures, _ = made
+    audio = {
+        **figures["reconstruction"]["audio"],
+        "si_sdr_clips": {"silent_originals": 3, "silent_rebuilt": 2, "exact": 0},
+    }
+    changed = {**figures, "reconstruction": {**figures["reconstruction"], "audio": audio}}
+    text = " ".join(Page(render_report(model, material, changed, config)).text.split())
+    assert "3 silent recordings have none and are left out. 2 were rebuilt as silence" in text
+    assert "rebuilt exactly" not in text

@@ -9,56 +9,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from vqmm.evaluation.cases import CASES, Cases, Features, Values, paired_difference, paired_frechet
+from vqmm.evaluation.compared_figures import FIGURES
 from vqmm.metrics import Figure
 from vqmm.training.metrics_log import read_metrics
 
-FIGURES = {
-    "code distance, audio to image": "retrieval.audio_to_image.code_distance.map",
-    "code distance, image to audio": "retrieval.image_to_audio.code_distance.map",
-    "shared codes alone, audio to image": "retrieval.audio_to_image.shared_distance.map",
-    "shared codes alone, image to audio": "retrieval.image_to_audio.shared_distance.map",
-    "continuous, audio to image": "retrieval.audio_to_image.continuous.map",
-    "continuous, image to audio": "retrieval.image_to_audio.continuous.map",
-    "exact match, audio to image": "retrieval.audio_to_image.exact.map",
-    "exact match, image to audio": "retrieval.image_to_audio.exact.map",
-    "k-means code distance, audio to image": "retrieval.audio_to_image.kmeans.code_distance.map",
-    "k-means code distance, image to audio": "retrieval.image_to_audio.kmeans.code_distance.map",
-    "pair agreement": "codebook.pair_agreement",
-    "pair information, bits a slot": "codebook.pair_information.per_slot_bits",
-    "shared codes": "codebook.codes",
-    "usage, shared": "codebook.ranges.shared.usage",
-    "usage, image": "codebook.ranges.image.usage",
-    "usage, audio": "codebook.ranges.audio.usage",
-    "owned by one modality": "codebook.exclusive",
-    "picture MSE": "reconstruction.image.mse",
-    "picture PSNR, dB": "reconstruction.image.psnr",
-    "picture SSIM": "reconstruction.image.ssim",
-    "picture cross-entropy, bits a sample": "reconstruction.image.cross_entropy",
-    "picture perceptual distance": "reconstruction.image.perceptual",
-    "picture Fréchet distance, rebuilt": "reconstruction.image.frechet",
-    "log-mel L1": "reconstruction.audio.log_mel_l1",
-    "multi-scale mel distance": "reconstruction.audio.multiscale_mel",
-    "sound Fréchet distance, rebuilt": "reconstruction.audio.frechet",
-    "pictures drawn, Fréchet distance": "generation.unconditional.image.frechet",
-    "pictures drawn, kernel distance": "generation.unconditional.image.kernel",
-    "pictures drawn, precision": "generation.unconditional.image.precision",
-    "pictures drawn, recall": "generation.unconditional.image.recall",
-    "pictures, real from training, Fréchet distance": "generation.unconditional.image.floor.frechet",
-    "sounds drawn, Fréchet distance": "generation.unconditional.audio.frechet",
-    "sounds drawn, precision": "generation.unconditional.audio.precision",
-    "sounds drawn, recall": "generation.unconditional.audio.recall",
-    "picture from sound, right label": "generation.audio_to_image.coherence",
-    "sound from picture, right label": "generation.image_to_audio.coherence",
-    "active shared latents, image": "latents.image.shared.active_units",
-    "active private latents, image": "latents.image.private.active_units",
-    "shared bits an item": "cost.bits_per_item",
-    "shared bytes an item": "cost.bytes_per_item",
-    "bytes an item in an index": "cost.bytes_in_index",
-    "bits a picture": "cost.bits_per_picture",
-    "bits a recording": "cost.bits_per_recording",
-    "steps a second": "cost.steps_per_second",
-    "training seconds": "cost.train_seconds",
-}
+Interval = tuple[float, float] | None
 
 
 class Spread(NamedTuple):
@@ -67,59 +22,85 @@ class Spread(NamedTuple):
     Attributes:
         mean, low, high: over the seeds that have it.
         values: one a seed; NaN where a seed lacks it.
+        ci95: the 95 % interval of each seed's value, over items; None where it has none.
     """
 
     mean: float
     low: float
     high: float
     values: tuple[float, ...]
+    ci95: tuple[Interval, ...] = ()
 
 
-def run_figures(folder: Path, quality: float) -> dict[str, float]:
-    """The figures of one trained and evaluated run.
+class Compared(NamedTuple):
+    """How one config differs from another.
+
+    Attributes:
+        figures: by their names in `FIGURES`: how much more it has of each, with the interval.
+        left_out: by name, why a figure that both keep cases of is not among them.
+    """
+
+    figures: dict[str, Figure]
+    left_out: dict[str, str]
+
+
+def run_figures(folder: Path, quality: float) -> dict[str, Figure]:
+    """The figures of one trained and evaluated run, with their intervals.
 
     Args:
         folder: the run folder.
         quality: mean average precision on validation pairs whose first time is told.
 
     Returns:
-        Figures by their names in `FIGURES` (those that the run has), `seconds to
-        quality` (infinite where it was not reached) and, where the folder has
-        `peak.json`, `peak memory, MiB`.
+        Figures by their names in `FIGURES` (those that the run has), among them `seconds to
+        quality` (infinite where it was not reached) and, where the folder has `peak.json`, `peak
+        memory`.
     """
     tree = json.loads((folder / "evaluation.json").read_text())
-    found = {name: value for name, path in FIGURES.items() if (value := _figure(tree, path)) is not None}
+    found = {
+        name: figure
+        for name, measured in FIGURES.items()
+        if measured.path and (figure := _figure(tree, measured.path)) is not None
+    }
     reached = [
         line["seconds"]
         for line in read_metrics(folder / "metrics.jsonl")
         if line["split"] == "validation" and line.get("retrieval_map", 0.0) >= quality
     ]
-    found["seconds to quality"] = float(min(reached, default=math.inf))
+    found["seconds to quality"] = Figure(float(min(reached, default=math.inf)), None, 1)
     if (folder / "peak.json").exists():
-        found["peak memory, MiB"] = json.loads((folder / "peak.json").read_text())["mebibytes"]
+        peak = json.loads((folder / "peak.json").read_text())["mebibytes"]
+        found["peak memory"] = Figure(float(peak), None, 1)
     return found
 
 
-def differences(ours: Sequence[Path], theirs: Sequence[Path], resamples: int = 1000) -> dict[str, Figure]:
+def differences(ours: Sequence[Path], theirs: Sequence[Path], resamples: int = 1000) -> Compared:
     """How much more one config has of each figure than another, over the same cases.
 
-    See `paired_difference` and, for Fréchet distances of what was rebuilt, `paired_frechet`.
+    See `paired_difference` and, for Fréchet distances of what was rebuilt, `paired_frechet`. Left out
+    is what cannot be compared: distances in features of different networks (`Cases.why_apart`), and
+    figures without items in common.
 
     Args:
         ours, theirs: run folders, one a seed, the seeds in the same order.
         resamples: of the intervals.
-
-    Returns:
-        Figures by their names in `FIGURES`: those of which both keep the cases.
     """
     held = [[Cases.load(folder / CASES) for folder in folders] for folders in (ours, theirs)]
-    found = {}
-    for name, path in FIGURES.items():
+    found = Compared({}, {})
+    for folder, cases in zip((*ours, *theirs), (*held[0], *held[1]), strict=True):
+        if not cases:
+            found.left_out["all figures"] = f"{folder} keeps no values of single items; evaluate it again"
+            return found
+    for name, (path, _) in FIGURES.items():
         if all(path in cases for side in held for cases in side):
+            reasons = [mine.why_apart(other, path) for mine, other in zip(*held, strict=True)]
+            reason = next(filter(None, reasons), "")
             mine, other = ([cases[path] for cases in side] for side in held)
-            difference = _difference(mine, other, resamples)
-            if difference is not None:
-                found[name] = difference
+            difference = None if reason else _difference(mine, other, resamples)
+            if difference is None:
+                found.left_out[name] = reason or "they were judged on different items"
+            else:
+                found.figures[name] = difference
     return found
 
 
@@ -130,21 +111,28 @@ def _difference(mine: Sequence[Any], other: Sequence[Any], resamples: int) -> Fi
     return paired_frechet(mine, other) if kinds == {Features} else None
 
 
-def spreads(runs: Sequence[Mapping[str, float]]) -> dict[str, Spread]:
-    """Mean and range of every figure over the seeds of one config."""
-    names = dict.fromkeys(name for run in runs for name in run)
+def spreads(runs: Sequence[Mapping[str, Figure]]) -> dict[str, Spread]:
+    """Mean and range of every figure over the seeds of one config, in the order of `FIGURES`."""
     table = {}
-    for name in names:
-        values = tuple(run.get(name, math.nan) for run in runs)
-        known = [value for value in values if not math.isnan(value)]
-        table[name] = Spread(sum(known) / len(known), min(known), max(known), values)
+    for name in (name for name in FIGURES if any(name in run for run in runs)):
+        figures = [run.get(name) for run in runs]
+        known = [figure.value for figure in figures if figure is not None]
+        table[name] = Spread(
+            sum(known) / len(known),
+            min(known),
+            max(known),
+            tuple(math.nan if figure is None else figure.value for figure in figures),
+            tuple(None if figure is None else figure.ci95 for figure in figures),
+        )
     return table
 
 
-def _figure(tree: Any, path: str) -> float | None:
+def _figure(tree: Any, path: str) -> Figure | None:
     for part in path.split("."):
         if not isinstance(tree, Mapping) or part not in tree:
             return None
         tree = tree[part]
-    value = tree["value"] if isinstance(tree, Mapping) else tree
-    return float(value)
+    if not isinstance(tree, Mapping):
+        return Figure(float(tree), None, 1)
+    interval = tree.get("ci95")
+    return Figure(float(tree["value"]), tuple(interval) if interval else None, int(tree.get("n", 1)))

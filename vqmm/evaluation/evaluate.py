@@ -23,7 +23,7 @@ from vqmm.evaluation.alignment import (
 from vqmm.evaluation.cases import Cases
 from vqmm.evaluation.codebook import codebook_section
 from vqmm.evaluation.cost import cost_section
-from vqmm.evaluation.extractors import fit_extractors
+from vqmm.evaluation.extractors import SetJudge, fit_extractors
 from vqmm.evaluation.generation import generation_section
 from vqmm.evaluation.latents import latents_section
 from vqmm.evaluation.material import Material, gather_material, judging_config, spec_differences
@@ -70,8 +70,12 @@ def judge(
     split: str,
     log: Sequence[Mapping[str, Any]] = (),
     cases: Cases | None = None,
+    sets: Mapping[str, SetJudge] | None = None,
 ) -> dict[str, Any]:
-    """`evaluate` for a split that has been gathered already; `cases` gets what single items gave."""
+    """`evaluate` for a split that has been gathered already; `cases` gets what single items gave.
+
+    `sets` has judges that were named for the distances of sets, see `name_extractors`.
+    """
     layout, resamples, seed = config.model.layout, config.evaluate.bootstrap, config.seed
     sides = material.sides
     figures: dict[str, Any] = {
@@ -97,9 +101,11 @@ def judge(
     count = config.evaluate.generated
     extractors = fit_extractors(model, material, seed) if count else {}
     here = judging_config(dataset, config)
-    figures["reconstruction"] = reconstruction_section(model, material, here, extractors, cases)
-    if extractors:
-        figures["generation"] = generation_section(model, material, extractors, count, resamples, seed)
+    figures["reconstruction"] = reconstruction_section(model, material, here, extractors, cases, sets)
+    if extractors or sets:
+        figures["generation"] = generation_section(
+            model, material, extractors, count, resamples, seed, sets=sets
+        )
     if codes:
         first, after = model.quantizer.ranges["shared"]
         each = (after - first) // config.model.quantizer.heads  # every stretch has a share of the codes

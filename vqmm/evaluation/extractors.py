@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+import hashlib
+from typing import Any, NamedTuple, Protocol
 
+import keras
 import numpy as np
 
 from vqmm.evaluation.material import Material, Side
@@ -16,6 +18,27 @@ FEWEST_JUDGED = 5  # items of a set that is compared: precision and recall look 
 STEPS = 400  # of teaching
 
 
+class SetJudge(Protocol):
+    """In whose features sets of items are compared: an `Extractor` or a `NamedExtractor`."""
+
+    @property
+    def kind(self) -> str:
+        """`"labels"`, `"turns"` or `"named"`."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Tells its weights from others, 16 hex digits."""
+
+    def features(self, items: np.ndarray) -> np.ndarray:
+        """f32[n, F] of items as `as_seen` gives them."""
+
+    def probabilities(self, items: np.ndarray) -> np.ndarray:
+        """f32[n, classes]."""
+
+    def to_json(self) -> dict[str, Any]:
+        """How `evaluation.json` names it."""
+
+
 class Extractor(NamedTuple):
     """A feature network of one modality.
 
@@ -23,10 +46,23 @@ class Extractor(NamedTuple):
         kind: `"labels"` (taught to tell the labels) or `"turns"` (which way up; no labels).
         taught: the network and its accuracy, with labels on the split that is judged, without
             them on training items that it was not taught on.
+        items: training items that it was taught on.
     """
 
     kind: str
     taught: Taught
+    items: int
+
+    @property
+    def fingerprint(self) -> str:
+        """Tells its weights from others, 16 hex digits."""
+        return fingerprint(self.taught.classifier)
+
+    def to_json(self) -> dict[str, Any]:
+        """How `evaluation.json` names it."""
+        classes = int(self.taught.classifier.output_shape[-1])
+        told = {"kind": self.kind, "split": "train", "items": self.items, "classes": classes}
+        return {**told, "accuracy": self.taught.accuracy, "fingerprint": self.fingerprint}
 
     def features(self, items: np.ndarray) -> np.ndarray:
         """f32[n, 64], what the classifier's last layer reads, of f32[n, H, W, C]."""
@@ -72,13 +108,25 @@ def scaled(log_mel: np.ndarray) -> np.ndarray:
     return (log_mel + 6.0) / 7.0
 
 
+def unscaled(items: np.ndarray) -> np.ndarray:
+    """The log-mel that `scaled` was given."""
+    return 7.0 * items - 6.0
+
+
+def fingerprint(model: keras.Model) -> str:
+    """16 hex digits of a sha256 over a model's weights and their shapes."""
+    digest = hashlib.sha256()
+    for weight in model.get_weights():
+        digest.update(repr((weight.shape, str(weight.dtype))).encode())
+        digest.update(np.ascontiguousarray(weight).tobytes())
+    return digest.hexdigest()[:16]
+
+
 def _fit(items: np.ndarray, test_items: np.ndarray, train: Side, test: Side, seed: int) -> Extractor:
     labels, wanted = train.encoded.labels, test.encoded.labels
     known, judged = labels >= 0, wanted >= 0
     net = FeatureNet(seed=seed + 7)
     if len(np.unique(labels[known])) > 1 and judged.any():
-        return Extractor(
-            "labels",
-            teach(net, items[known], labels[known], test_items[judged], wanted[judged], STEPS, seed),
-        )
-    return Extractor("turns", teach_turns(net, [items], STEPS, seed))
+        taught = teach(net, items[known], labels[known], test_items[judged], wanted[judged], STEPS, seed)
+        return Extractor("labels", taught, int(known.sum()))
+    return Extractor("turns", teach_turns(net, [items], STEPS, seed), len(items))

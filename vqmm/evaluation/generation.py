@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from vqmm.evaluation.draws import Draws, SimpleDraws
-from vqmm.evaluation.extractors import FEWEST_JUDGED, Extractor, as_seen, log_mels, scaled
+from vqmm.evaluation.extractors import FEWEST_JUDGED, Extractor, SetJudge, as_seen, log_mels, scaled
 from vqmm.evaluation.material import Material
 from vqmm.evaluation.reconstruction import rebuild
 from vqmm.metrics import (
@@ -29,10 +29,13 @@ def generation_section(
     seed: int,
     draws: Draws | None = None,
     sound: Callable[[np.ndarray], np.ndarray] | None = None,
+    sets: Mapping[str, SetJudge] | None = None,
 ) -> dict[str, Any]:
     """`generation` of `evaluation.json`.
 
-    `unconditional`: items drawn from a prior beside the split that is judged, in features;
+    `extractors`: in whose features, see `fit_extractors`; `named` those that were named instead for
+    the distances, coverage and score of sets. `unconditional`: items drawn from a prior beside the
+    split that is judged, in features;
     `floor` is the distance of as many training items from it, which nobody can beat but by chance;
     with a trained prior also `reconstructed`, that of as many training items that the tokenizer
     has rebuilt, which is what its codes allow. `audio_to_image` and `image_to_audio`: what is made
@@ -48,26 +51,26 @@ def generation_section(
         draws: of a trained prior; None: the simple one of `SimpleDraws`.
         sound: from log-mel f32[n, frames, mels, 1] to sound f32[n, samples]; None: none is made, and
             clips are judged by their log-mel alone.
+        sets: judges of sets in place of the extractors, see `name_extractors`.
     """
     source = draws or SimpleDraws(model, material)
     sides = material.sides
     section: dict[str, Any] = {
         "prior": source.name,
-        "extractors": {
-            name: {"kind": found.kind, "accuracy": found.taught.accuracy}
-            for name, found in extractors.items()
-        },
+        "extractors": {name: found.to_json() for name, found in extractors.items()},
+        **({"named": {name: found.to_json() for name, found in sets.items()}} if sets else {}),
         "unconditional": {},
     }
     drawn = source.together(max(count, FEWEST_JUDGED), seed)
     if "audio" in drawn:
         drawn["audio"] = scaled(drawn["audio"])
-    for name, extractor in extractors.items():
+    judges: dict[str, SetJudge] = {**extractors, **(sets or {})}
+    for name, extractor in judges.items():
         real = extractor.features(as_seen(model, sides[name]))
         items = drawn[name]
         fake = extractor.features(items)
         section["unconditional"][name] = compared(real, fake, resamples, seed)
-        if extractor.kind == "labels":
+        if extractor.kind != "turns":
             score = classifier_score(extractor.probabilities(items), seed=seed)
             section["unconditional"][name]["classifier_score"] = score.to_json()
         train = material.training.get(name)
@@ -106,7 +109,7 @@ def compared(real: np.ndarray, fake: np.ndarray, resamples: int, seed: int) -> d
     cover = precision_recall(real, fake, resamples=resamples, seed=seed)
     return {
         "frechet": frechet_distance(real, fake, seed=seed).to_json(),
-        "kernel": kernel_distance(real, fake, seed=seed).to_json(),
+        "kernel": kernel_distance(real, fake, resamples, seed).to_json(),
         "precision": cover.precision.to_json(),
         "recall": cover.recall.to_json(),
     }

@@ -12,7 +12,7 @@ from vqmm.data.records import Dataset
 from vqmm.encoding import KINDS
 from vqmm.evaluation.cost import cost_section
 from vqmm.evaluation.draws import PriorDraws
-from vqmm.evaluation.extractors import Extractor
+from vqmm.evaluation.extractors import Extractor, SetJudge
 from vqmm.evaluation.generation import generation_section
 from vqmm.evaluation.material import Material, spec_differences
 from vqmm.evaluation.memorising import memorising_section
@@ -31,6 +31,7 @@ def judge_prior(
     config: Config,
     split: str,
     log: Sequence[Mapping[str, Any]] = (),
+    sets: Mapping[str, SetJudge] | None = None,
 ) -> dict[str, Any]:
     """Judges what a prior draws.
 
@@ -42,6 +43,7 @@ def judge_prior(
         config: of the prior's run.
         split: that is judged.
         log: lines of the run's `metrics.jsonl`.
+        sets: judges of sets in place of the extractors, see `name_extractors`.
 
     Returns:
         What is written as `evaluation.json`: `generation` as of any model, and beneath it
@@ -72,6 +74,7 @@ def judge_prior(
         seed,
         draws,
         lambda mels: waveforms(mels, config),
+        sets,
     )
     if draws.drawn is not None:
         section["nearest_training"] = _nearest(prior, draws.drawn, material, resamples, seed)

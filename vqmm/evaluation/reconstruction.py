@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from vqmm.audio import log_mel_to_audio
 from vqmm.config import Config
-from vqmm.evaluation.cases import Cases
-from vqmm.evaluation.extractors import Extractor, as_seen, scaled
-from vqmm.evaluation.material import Material, Side, sampled_rows
+from vqmm.evaluation.cases import Cases, Values
+from vqmm.evaluation.extractors import Extractor, SetJudge, as_seen, scaled
+from vqmm.evaluation.material import SAMPLE_SEED, Material, Side, sampled_rows
 from vqmm.losses import perceptual_distance
 from vqmm.metrics import (
     bootstrap_figure,
@@ -27,6 +27,7 @@ from vqmm.metrics import (
     si_sdr,
     ssim,
 )
+from vqmm.metrics.fidelity import MOST_DB
 from vqmm.models import Codes
 
 WAVEFORMS = 32  # recordings that are turned back into sound to be compared
@@ -39,20 +40,26 @@ def reconstruction_section(
     config: Config,
     extractors: Mapping[str, Extractor] | None = None,
     cases: Cases | None = None,
+    sets: Mapping[str, SetJudge] | None = None,
 ) -> dict[str, Any]:
     """`reconstruction` of `evaluation.json`, from all codes (or latents) of an item.
 
     With `extractors`, how far rebuilt items are from the originals in features: `perceptual`
-    item by item, `frechet` and `kernel` as sets. `cross_entropy` is in bits a sample, at the one
-    scale (`cross_entropy_scale`) that fits the split best.
+    item by item, `frechet` and `kernel` as sets, these by `sets` where it has another judge.
+    `cross_entropy` is in bits a sample, at the one scale (`cross_entropy_scale`) that fits the
+    split best.
 
     `shared_only` beneath says what the shared codes alone rebuild, where the model
     has private ones. Spectrograms become sound by Griffin-Lim; the multi-scale mel
     distance has beside it `vocoder_floor`, the distance at which Griffin-Lim leaves
-    the original's own spectrogram. `cases` gets the value of every item.
+    the original's own spectrogram. `si_sdr` is bounded by +-100 dB, which `si_sdr_clips`
+    counts: `exact` and `silent_rebuilt`; `silent_originals` have none and are left out.
+    `cases` gets the value of every item.
     """
     resamples, seed = config.evaluate.bootstrap, config.seed
     kept = Cases() if cases is None else cases
+    taught = extractors or {}
+    compared = {**taught, **(sets or {})}
 
     def summed_up(columns: dict[str, np.ndarray]) -> dict[str, Any]:
         return {
@@ -71,20 +78,26 @@ def reconstruction_section(
             best = min(bits, key=lambda scale: bits[scale].mean())
             columns["cross_entropy"], more["cross_entropy_scale"] = bits[best], float(best)
         else:
-            more |= summed_up(_waveform_measures(model, side, config, kept))
-        if extractors and modality in extractors:
-            judged = _in_features(model, side, config, extractors[modality], rebuilt)
-            columns["perceptual"] = judged.apart
-            kept.note_features(
-                f"reconstruction.{modality}.frechet", side.encoded.ids, judged.real, judged.rebuilt
-            )
-            more["frechet"] = frechet_distance(judged.real, judged.rebuilt, seed=seed).to_json()
-            more["kernel"] = kernel_distance(judged.real, judged.rebuilt, seed=seed).to_json()
+            heard, more["si_sdr_clips"] = _waveform_measures(model, side, config)
+            more |= summed_up({name: held.values for name, held in heard.items()})
+            for name, held in heard.items():
+                kept.note(f"reconstruction.{modality}.{name}", held.ids, held.values)
+        if modality in compared:
+            judge = compared[modality]
+            pair = as_seen(model, side), scaled(rebuilt) if modality == "audio" else rebuilt
+            if modality in taught:
+                columns["perceptual"] = _perceptual(taught[modality], *pair, config.evaluate.batch_size)
+            real, fake = (judge.features(items) for items in pair)
+            path = f"reconstruction.{modality}.frechet"
+            kept.note_features(path, side.encoded.ids, real, fake, judge.fingerprint)
+            more["frechet"] = frechet_distance(real, fake, seed=seed).to_json()
+            more["kernel"] = kernel_distance(real, fake, resamples, seed, paired=True).to_json()
         if model.encoders[modality].private:
             alone = _all_rebuilt(model, side, config, private=False)
             more["shared_only"] = summed_up(_over_batches(model, side, config, measure, alone))
         for name, values in columns.items():
-            kept.note(f"reconstruction.{modality}.{name}", side.encoded.ids, values)
+            judged_by = taught[modality].fingerprint if name == "perceptual" else ""
+            kept.note(f"reconstruction.{modality}.{name}", side.encoded.ids, values, judged_by)
         section[modality] = {**summed_up(columns), **more}
     return section
 
@@ -141,24 +154,28 @@ def _audio_measures(model: Any, original: np.ndarray, rebuilt: np.ndarray) -> di
     return {"log_mel_l1": log_mel_l1(np.asarray(model.log_mel(original)), rebuilt)}
 
 
-def _waveform_measures(
-    model: Any, side: Side, config: Config, kept: Cases | None = None
-) -> dict[str, np.ndarray]:
-    rows = sampled_rows(len(side.inputs), WAVEFORMS, config.seed)
-    original = side.inputs[rows]
+def _waveform_measures(model: Any, side: Side, config: Config) -> tuple[dict[str, Values], dict[str, int]]:
+    """Figures of what recordings sound like when rebuilt, clip by clip; and how many have which ratio."""
+    rows = sampled_rows(len(side.inputs), WAVEFORMS, SAMPLE_SEED)
+    original, ids = side.inputs[rows], np.asarray(side.encoded.ids[rows], "str")
     spectrograms = {
         "multiscale_mel": rebuild(model, side, rows),
         "vocoder_floor": np.asarray(model.log_mel(original)),
     }
     rate = config.data.audio.sample_rate
     sounds = {name: waveforms(mels, config) for name, mels in spectrograms.items()}
-    found = {name: multiscale_mel_distance(original, sound, rate) for name, sound in sounds.items()}
-    if kept is not None:
-        for name, values in found.items():
-            kept.note(f"reconstruction.audio.{name}", side.encoded.ids[rows], values)
+    found = {
+        name: Values(ids, multiscale_mel_distance(original, sound, rate)) for name, sound in sounds.items()
+    }
     ratio = si_sdr(original, sounds["multiscale_mel"])
-    heard = np.isfinite(ratio)  # silence has none
-    return {**found, "si_sdr": ratio[heard]} if heard.any() else found
+    heard = ~np.isnan(ratio)
+    if heard.any():
+        found["si_sdr"] = Values(ids[heard], np.clip(ratio[heard], -MOST_DB, MOST_DB))
+    return found, {
+        "silent_originals": int((~heard).sum()),
+        "silent_rebuilt": int(np.isneginf(ratio).sum()),
+        "exact": int((ratio >= MOST_DB).sum()),
+    }
 
 
 def _cross_entropies(model: Any, original: np.ndarray, rebuilt: np.ndarray) -> dict[str, np.ndarray]:
@@ -166,29 +183,13 @@ def _cross_entropies(model: Any, original: np.ndarray, rebuilt: np.ndarray) -> d
     return {str(scale): logistic_cross_entropy(original, rebuilt, scale) for scale in SCALES}
 
 
-class _InFeatures(NamedTuple):
-    """Items and what is rebuilt of them as an extractor sees them.
-
-    Attributes:
-        apart: f[n], perceptual distance item by item.
-        real, rebuilt: f32[n, 64], features.
-    """
-
-    apart: np.ndarray
-    real: np.ndarray
-    rebuilt: np.ndarray
-
-
-def _in_features(
-    model: Any, side: Side, config: Config, extractor: Extractor, rebuilt: np.ndarray
-) -> _InFeatures:
-    real = as_seen(model, side)
-    fake = scaled(rebuilt) if side.encoded.modality == "audio" else rebuilt
+def _perceptual(extractor: Extractor, real: np.ndarray, fake: np.ndarray, size: int) -> np.ndarray:
+    """Distance f[n] of items as `as_seen` gives them from what is rebuilt of each."""
     apart = [
         np.asarray(perceptual_distance(extractor.maps(real[block]), extractor.maps(fake[block])))
-        for block in _blocks(len(real), config.evaluate.batch_size)
+        for block in _blocks(len(real), size)
     ]
-    return _InFeatures(np.concatenate(apart), extractor.features(real), extractor.features(fake))
+    return np.concatenate(apart)
 
 
 def waveforms(log_mels: np.ndarray, config: Config) -> np.ndarray:

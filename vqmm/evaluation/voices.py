@@ -10,13 +10,12 @@ import numpy as np
 from vqmm.evaluation.extractors import Extractor, scaled
 from vqmm.metrics import bootstrap_figure, frechet_distance
 from vqmm.metrics.bootstrap import Figure
-from vqmm.metrics.fidelity import si_sdr
+from vqmm.metrics.fidelity import MOST_DB, si_sdr
 from vqmm.metrics.frame_lines import frame_lines
 from vqmm.metrics.frechet import RESAMPLES
 from vqmm.metrics.mel_distance import multiscale_mel_distance
 
 LOUD_ENOUGH = 1e-8  # mean square of a recording that can be compared sample by sample
-MOST_DB = 100.0  # a perfect copy scores this and not infinity
 
 
 def voices_section(

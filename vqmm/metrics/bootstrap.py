@@ -58,8 +58,15 @@ def bootstrap_figure(
         ValueError: for no values, values that are not finite, or another statistic.
     """
     values = np.asarray(values, "float64")
-    if values.ndim != 1 or not values.size or not np.all(np.isfinite(values)):
-        raise ValueError(f"values of shape {values.shape}: give a non-empty list of finite numbers")
+    if values.ndim != 1 or not values.size:
+        raise ValueError(f"values of shape {values.shape}: give a list of one or more numbers")
+    bad = ~np.isfinite(values)
+    if bad.any():
+        first = int(bad.argmax())
+        raise ValueError(
+            f"{bad.sum()} of {values.size} values are not finite, the first ({values[first]}) at {first}: "
+            "leave them out or bound them"
+        )
     if statistic not in ("mean", "median"):
         raise ValueError(f"statistic={statistic!r}; legal: mean, median")
     summary = np.mean if statistic == "mean" else np.median

@@ -17,7 +17,7 @@ def classifier_score(probabilities: np.ndarray, resamples: int = 200, seed: int 
     Args:
         probabilities: f[n, classes], rows sum to 1.
         resamples, seed: of the interval, which is moved so that the mean of the resamples
-            falls on the value.
+            falls on the value, and cut at the bounds.
 
     Raises:
         ValueError: for rows that do not sum to 1.
@@ -29,7 +29,8 @@ def classifier_score(probabilities: np.ndarray, resamples: int = 200, seed: int 
     rng = np.random.default_rng(seed)
     drawn = np.array([_score(p[rng.integers(len(p), size=len(p))]) for _ in range(resamples)])
     low, high = np.percentile(drawn, [2.5, 97.5]) + value - drawn.mean()
-    return Figure(value, (float(max(min(low, value), 1.0)), float(max(high, value))), len(p))
+    most = max(float(p.shape[1]), value)  # which rounding may leave a little above the classes
+    return Figure(value, (float(max(min(low, value), 1.0)), float(min(max(high, value), most))), len(p))
 
 
 def _score(p: np.ndarray) -> float:

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # of the scales of MS-SSIM, finest first
 SMALLEST_MSE = 1e-10  # a perfect picture scores 100 dB and not infinity
+MOST_DB = 100.0  # so does sound, and what was rebuilt as silence scores -100 dB
 
 
 def mean_squared_error(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -76,14 +77,17 @@ def si_sdr(original: np.ndarray, rebuilt: np.ndarray) -> np.ndarray:
 
     Le Roux et al. 2019, equation 5: 10 log10 |s|^2 / |s - r|^2 with s the part of the
     original that the rebuilt clip r contains. It asks for the phase: sound through
-    Griffin-Lim scores low whatever it sounds like. A silent original scores NaN.
+    Griffin-Lim scores low whatever it sounds like. A silent original scores NaN, a sounding one
+    that was rebuilt as silence -inf, an exact copy at whatever loudness inf; bound these, as by
+    `MOST_DB`, before a mean.
     """
     original, rebuilt = (np.asarray(x, "float64") for x in (original, rebuilt))
     energy = np.square(original).sum(axis=1, keepdims=True)
     with np.errstate(invalid="ignore", divide="ignore"):
         target = (original * rebuilt).sum(axis=1, keepdims=True) / energy * original
-        ratio = np.square(target).sum(axis=1) / np.square(target - rebuilt).sum(axis=1)
-        return 10.0 * np.log10(ratio)
+        kept, lost = np.square(target).sum(axis=1), np.square(target - rebuilt).sum(axis=1)
+        ratio = 10.0 * np.log10(kept / lost)
+    return np.where((kept == 0.0) & (lost == 0.0), -np.inf, ratio)  # of a silent original both are NaN
 
 
 def log_mel_l1(a: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -36,7 +36,7 @@ def frechet_distance(real: np.ndarray, fake: np.ndarray, resamples: int = RESAMP
     Raises:
         ValueError: for other shapes or values that are not finite.
     """
-    real, fake = _checked(real, fake)
+    real, fake = checked_features(real, fake)
     mean, root = real.mean(axis=0), _root(np.cov(real, rowvar=False))
     value = _distance(mean, root, fake)
     if not resamples:
@@ -68,7 +68,7 @@ def frechet_difference(
     Raises:
         ValueError: as `frechet_distance`, or for other items.
     """
-    sides = [[Rebuilt(*_checked(*one)) for one in side] for side in (ours, theirs)]
+    sides = [[Rebuilt(*checked_features(*one)) for one in side] for side in (ours, theirs)]
     counts = {len(part) for side in sides for one in side for part in one}
     if len(counts) != 1 or len(sides[0]) != len(sides[1]):
         raise ValueError(
@@ -104,13 +104,23 @@ def _root(covariance: np.ndarray) -> np.ndarray:
     return (vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T
 
 
-def _checked(real: np.ndarray, fake: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def checked_features(real: np.ndarray, fake: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Two sets of features as f64[n, F] and f64[m, F].
+
+    Raises:
+        ValueError: for other shapes, fewer than two items or values that are not finite.
+    """
     real, fake = np.asarray(real, "float64"), np.asarray(fake, "float64")
     wrong = real.ndim != 2 or fake.ndim != 2 or real.shape[1:] != fake.shape[1:]
     if wrong or min(len(real), len(fake)) < 2:
         raise ValueError(
             f"features of shapes {real.shape} and {fake.shape}: give [items, F], 2 items or more"
         )
-    if not (np.isfinite(real).all() and np.isfinite(fake).all()):
-        raise ValueError("features are not finite")
+    for name, side in (("real", real), ("fake", fake)):
+        bad = ~np.isfinite(side).all(axis=1)
+        if bad.any():
+            raise ValueError(
+                f"{name} features of {bad.sum()} of {len(side)} items are not finite, the first of item "
+                f"{bad.argmax()}: look at what was made of it"
+            )
     return real, fake

@@ -6,50 +6,100 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from vqmm.evaluation.comparison import Spread
+from vqmm.evaluation.compared_figures import FIGURES
+from vqmm.evaluation.comparison import Interval, Spread
 from vqmm.metrics import Figure
+from vqmm.report.comparison_plots import costs_plot, quality_plot
 from vqmm.report.gallery import Gallery
+from vqmm.report.judges import NOUNS, accuracy, described, judged_on
 from vqmm.report.media import picture_uri, sound_uri
 from vqmm.report.spectrogram_plot import spectrogram_uri
 from vqmm.report.templates import template
-from vqmm.report.theme import AUDIO, IMAGE, MUTED, WIDTH, plot
-
-QUALITY = {
-    "audio to image": ("code distance, audio to image", AUDIO),
-    "image to audio": ("code distance, image to audio", IMAGE),
-}
-COSTS = ("shared bits an item", "training seconds", "peak memory, MiB")
 
 
 def render_comparison(
-    rows: Sequence[Mapping[str, Any]], seeds: int, quality: float, against: str = ""
+    rows: Sequence[Mapping[str, Any]], seeds: int, quality: float, against: str = "", note: str = ""
 ) -> str:
     """HTML page, whole in itself.
 
     Args:
         rows: dicts with `what`, `config` and `figures`, a `Spread` by name; `differences` from the
-            config `against`, a `Figure` by name; `gallery` and `sample_rate` where there is something
-            to look at.
+            config `against`, a `Figure` by name, and `left_out`, why others are not among them;
+            `judges`, one a seed, the `generation.extractors` of `evaluation.json`, and `data`, the
+            name of the data; `trained_with`, see `vqmm.report.judges`; `finished`, how many seeds
+            there are where it is not all; `gallery` and `sample_rate` where there is something to
+            look at.
         seeds: number of seeds behind each mean.
         quality: mean average precision that `seconds to quality` tells of.
         against: name of the config that differences are told from.
+        note: why the page is not whole.
     """
-    names = list(dict.fromkeys(name for row in rows for name in row["figures"]))
+    names = [name for name in FIGURES if any(name in row["figures"] for row in rows)]
     others = [row for row in rows if row.get("differences")]
-    compared = list(dict.fromkeys(name for row in others for name in row["differences"]))
-    return template("comparison.html", figure=_figure).render(
+    compared = [name for name in FIGURES if any(name in row["differences"] for row in others)]
+    return template("comparison.html").render(
         title="One config" if len(rows) == 1 else f"{len(rows)} configs compared",
+        note=note,
         rows=rows,
-        names=names,
+        figures=[
+            (
+                name,
+                FIGURES[name].unit,
+                [_figure(row["figures"].get(name), row.get("finished", seeds)) for row in rows],
+            )
+            for name in names
+        ],
         others=[row["what"] for row in others],
-        differences={name: [_cell(row["differences"].get(name)) for row in others] for name in compared},
+        differences=[
+            (name, FIGURES[name].unit, [_cell(row["differences"].get(name)) for row in others])
+            for name in compared
+        ],
+        left_out=_left_out(rows),
         against=against,
         seeds=seeds,
         quality=quality,
-        bars=_bars(rows),
-        costs=_costs(rows),
+        bars=quality_plot(rows, seeds),
+        costs=costs_plot(rows),
+        judges=_judges(rows),
+        judged=_judged(rows),
         galleries=_galleries(rows),
     )
+
+
+def _judges(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
+    """Each network that judged: of what, which, and of which configs where it is not all of them."""
+    found: dict[tuple[str, str], dict[str, bool]] = {}
+    for row in rows:
+        for judges in row.get("judges", ()):
+            for modality, judge in judges.items():
+                text = f"{described(judge, modality, row['data'])}; its accuracy is on {judged_on(judge)}"
+                found.setdefault((modality, text), {})[row["what"]] = True
+    return [
+        {"of": NOUNS[modality], "text": text, "configs": "" if len(names) == len(rows) else ", ".join(names)}
+        for (modality, text), names in found.items()
+    ]
+
+
+def _judged(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
+    """By config the accuracy of its judges and what measured the loss of a VQGAN."""
+    told = []
+    for row in rows:
+        by_seed = row.get("judges", ())
+        right = {
+            modality: accuracy([judges[modality] for judges in by_seed if modality in judges])
+            for modality in NOUNS
+        }
+        told.append({"what": row["what"], **right, "trained_with": row.get("trained_with", "")})
+    return told if any(row["image"] or row["audio"] or row["trained_with"] for row in told) else []
+
+
+def _left_out(rows: Sequence[Mapping[str, Any]]) -> list[tuple[str, str, str]]:
+    """Config, figures and the reason why these are not compared."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for row in rows:
+        for name, reason in row.get("left_out", {}).items():
+            found.setdefault((row["what"], reason), []).append(name)
+    return [(what, "; ".join(names), reason) for (what, reason), names in found.items()]
 
 
 def _galleries(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -79,58 +129,19 @@ def _shown(what: str, gallery: Gallery, kind: str, rate: int) -> dict[str, Any]:
     }
 
 
-def _quality(row: Mapping[str, Any], name: str) -> tuple[Spread | None, bool]:
-    """The figure and whether it is of codes; a model without codes is judged by its continuous latents."""
-    found = row["figures"].get(name)
-    if found is not None:
-        return found, True
-    return row["figures"].get(name.replace("code distance", "continuous")), False
-
-
-def _bars(rows: Sequence[Mapping[str, Any]]) -> str:
-    """mAP by code distance of every config, both ways, with the range over seeds."""
-    with plot(WIDTH, 0.9 + 0.42 * len(rows)) as page:
-        axes = page.figure.subplots()
-        for offset, (label, (name, colour)) in zip((-0.16, 0.16), QUALITY.items(), strict=True):
-            for place, row in enumerate(rows):
-                spread, codes = _quality(row, name)
-                if spread is not None:
-                    across = [spread.low, spread.high]
-                    axes.plot(across, [place + offset] * 2, color=colour, lw=2.5, alpha=0.45)
-                    face = colour if codes else "white"
-                    axes.plot(spread.mean, place + offset, "o", color=colour, mfc=face, ms=5)
-            axes.plot([], [], "o", color=colour, ms=5, label=label)
-        axes.set_yticks(range(len(rows)), [row["what"] for row in rows])
-        axes.set_ylim(len(rows) - 0.4, -0.6)  # the first on top
-        axes.set_xlabel("mAP by code distance (hollow: continuous latents, no codes), test split")
-        axes.legend(loc="lower left", ncols=2, bbox_to_anchor=(0, 1.0))
-    return page.uri
-
-
-def _costs(rows: Sequence[Mapping[str, Any]]) -> str:
-    """What every config costs, in the order of `_bars`, with the range over seeds."""
-    with plot(WIDTH, 0.7 + 0.26 * len(rows)) as page:
-        panels = page.figure.subplots(1, len(COSTS), sharey=True)
-        for axes, cost in zip(panels, COSTS, strict=True):
-            for place, row in enumerate(rows):
-                spread = row["figures"].get(cost)
-                if spread is not None:
-                    axes.plot([spread.low, spread.high], [place] * 2, color=MUTED, lw=2.5, alpha=0.45)
-                    axes.plot(spread.mean, place, "o", color=MUTED, ms=5)
-            axes.set_title(cost)
-            axes.set_xlim(left=0)
-        panels[0].set_yticks(range(len(rows)), [row["what"] for row in rows])
-        panels[0].set_ylim(len(rows) - 0.4, -0.6)  # the first on top
-    return page.uri
-
-
-def _figure(spread: Spread | None, seeds: int) -> str:
+def _figure(spread: Spread | None, seeds: int) -> dict[str, str]:
+    """What a cell says: of one seed the value over its interval, of several their mean and range."""
     if spread is None or math.isnan(spread.mean):
-        return "–"
+        return {"text": "–", "under": ""}
     if math.isinf(spread.mean):
-        return "not reached"
-    text = f"{spread.mean:.4g}"
-    return text if seeds == 1 else f"{text} ({spread.low:.4g}–{spread.high:.4g})"
+        return {"text": "not reached", "under": ""}
+    if seeds == 1:
+        return {"text": f"{spread.mean:.4g}", "under": _interval(spread.ci95[0] if spread.ci95 else None)}
+    return {"text": f"{spread.mean:.4g} ({spread.low:.4g}–{spread.high:.4g})", "under": ""}
+
+
+def _interval(ci95: Interval) -> str:
+    return "" if ci95 is None else f"{ci95[0]:.4g} to {ci95[1]:.4g}"
 
 
 def _cell(figure: Figure | None) -> dict[str, str]:

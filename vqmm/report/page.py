@@ -22,6 +22,7 @@ from vqmm.report.confusion_plot import confusion_plot
 from vqmm.report.curves_plot import curves_plot
 from vqmm.report.examples import draw_rows, retrieval_examples
 from vqmm.report.figures import duration, interval, number
+from vqmm.report.judges import judges_of, trained_with
 from vqmm.report.retrieval_plot import retrieval_plot
 from vqmm.report.templates import template
 
@@ -54,6 +55,8 @@ def render_report(
         labels=material.labels,
         curves=curves_plot(log),
         versions=VERSIONS,
+        judges=judges_of(figures["generation"], figures["data"]["name"]) if "generation" in figures else [],
+        trained_with=trained_with(config),
         **(_codes(model, material, figures) if isinstance(model, VQVAE) else {}),
         **_found(model, material, figures, config),
         **_rebuilt(model, material, figures["reconstruction"], config),

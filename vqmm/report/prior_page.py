@@ -16,6 +16,7 @@ from vqmm.models.generator import Drawn, Generator
 from vqmm.report.cards import Card, card
 from vqmm.report.examples import draw_rows
 from vqmm.report.figures import duration, interval, number
+from vqmm.report.judges import judges_of
 from vqmm.report.media import picture_uri, sound_uri
 from vqmm.report.templates import template
 from vqmm.report.waveform_plot import sound_picture_uri
@@ -44,6 +45,7 @@ def render_prior_report(
     page = _Page(generator, material, extractors, config)
     return template("prior.html", number=number, interval=interval, duration=duration).render(
         figures=figures,
+        judges=judges_of(figures["generation"], figures["data"]["name"]),
         pairs=page.pairs(),
         carried=[page.carried("audio", "image"), page.carried("image", "audio")],
         nearest=[page.nearest("image"), page.nearest("audio")],
