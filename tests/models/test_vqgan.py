@@ -10,6 +10,8 @@ from test_vqvae import config as plain
 from vqmm.config import Config
 from vqmm.errors import UserError
 from vqmm.models import VQGAN, build_model
+from vqmm.models.build_perceiver import VGG_LAYERS
+from vqmm.networks import Judgement
 from vqmm.training.checkpoints import Checkpoints
 from vqmm.training.optimizer import compile_model
 
@@ -100,6 +102,23 @@ def test_with_the_adaptive_weight_both_gradients_are_as_long_at_the_last_kernel(
         assert figures[f"adversarial_weight_{name}"] == pytest.approx(wanted, rel=1e-4)
 
 
+def test_lengths_are_those_of_ordinary_gradients_at_the_last_kernel():
+    model, twin, items = compiled(), compiled(), batch()
+    figures = model.train_step(items)
+    with tf.GradientTape(persistent=True) as tape:
+        outputs = twin(items, training=True)
+        losses = {}
+        for name, out in outputs.items():
+            terms = twin.reconstruction_terms(name, out, items[f"{name}_mask"])
+            losses[f"gradient_{name}"] = name, sum(terms.values())
+            losses[f"adversarial_gradient_{name}"] = name, twin._judge(name, out, items).generator
+    for figure, (name, loss) in losses.items():
+        kernel = twin.decoders[name].last.kernel
+        wanted = float(tf.norm(tape.gradient(loss, kernel.value)))
+        assert wanted > 1e-4
+        assert float(figures[figure]) == pytest.approx(wanted, rel=1e-4), figure
+
+
 def test_the_schedule_lets_the_critic_learn_before_it_acts():
     model = compiled(schedule={"discriminator_from": 1, "adversarial_from": 2, "adversarial_ramp": 2})
     weights, changed = [], []
@@ -123,6 +142,24 @@ def test_a_critic_that_is_ahead_waits_and_one_that_guesses_is_not_acted_on():
     assert float(figures["adversarial_weight_audio"]) > 0 == float(figures["adversarial_weight_image"])
 
 
+def test_features_of_a_critic_that_guesses_are_not_matched():
+    def taken(accuracy, feature_matching):
+        model = compiled({"adaptive": False, "weight": 0.0, "feature_matching": feature_matching})
+        for name in model.judged:
+            model.judged[name]["accuracy"].assign(accuracy)
+        found = {}
+        model.optimizer.apply = lambda gradients, variables: found.update(mine=gradients)
+        figures = model.train_step(batch())
+        assert ("feature_matching_image" in figures) == ("feature_matching_audio" in figures)
+        return values(found["mine"]), figures.get("feature_matching_image")
+
+    plain, none = taken(0.75, 0.0)
+    guessing, matched = taken(0.3, 2.0)
+    trusted, again = taken(0.75, 2.0)
+    assert none is None and float(matched) == float(again) > 0
+    assert not any(moved(plain, guessing)) and any(moved(plain, trusted))
+
+
 def test_a_modality_that_is_missing_teaches_its_critic_nothing():
     items = batch()
     items["audio_mask"] = tf.zeros(8, tf.bool)
@@ -130,6 +167,42 @@ def test_a_modality_that_is_missing_teaches_its_critic_nothing():
     before = values(model.discriminators["audio"].trainable_variables)
     model.train_step(items)
     assert not any(moved(before, values(model.discriminators["audio"].trainable_variables)))
+
+
+def test_what_is_known_of_a_critic_stays_while_its_modality_is_missing():
+    items = batch()
+    items["audio_mask"] = tf.zeros(8, tf.bool)
+    model = compiled()
+    model.train_step(batch())
+    before = {name: values(model.judged[name].values()) for name in model.judged}
+    model.train_step(items)
+    assert not any(moved(before["audio"], values(model.judged["audio"].values())))
+    assert any(moved(before["image"], values(model.judged["image"].values())))
+
+
+def test_averages_stand_in_while_the_model_is_judged():
+    model = compiled({"average": 0.5})
+    for _ in range(2):
+        model.train_step(batch())
+    raw, averages = values(model.averaged_variables()), values(model.averages)
+    with model.averages_in_place():
+        assert not any(moved(averages, values(model.averaged_variables())))
+    assert not any(moved(raw, values(model.averaged_variables()))) and any(moved(raw, averages))
+
+
+def test_r1_of_a_plane_is_half_its_squared_slope():
+    class Plane:
+        norm, trainable_variables = "group", ()
+
+        def __call__(self, items, training=None):
+            return Judgement([tf.reshape(tf.reduce_sum(items * slope, (1, 2, 3)), (-1, 1, 1, 1))], [])
+
+    slope = np.random.default_rng(0).normal(size=(4, 4, 1)).astype("float32")
+    model = compiled()
+    model.discriminators["image"] = Plane()
+    mask = tf.constant([True, False, True])
+    found = model._r1("image", tf.ones((3, 4, 4, 1)), mask)
+    np.testing.assert_allclose(found, 0.5 * np.sum(slope**2), rtol=1e-6)
 
 
 def test_averages_follow_the_decoders_and_are_taken_at_the_end():
@@ -201,26 +274,77 @@ def test_two_replicas_take_the_step_of_one(two_replicas):
         np.testing.assert_allclose(np.array(ours), np.array(theirs), atol=2e-4, err_msg=ours.path)
 
 
-def test_half_precision_takes_the_same_step_with_a_loss_scale_for_each_side():
-    whole = compiled({"feature_matching": 1.0})
+def in_half(*args, scale, **kwargs):
+    """A model in float16, and its optimizers with their variables and with a loss scale."""
     keras.config.set_dtype_policy("mixed_float16")
     try:
-        half = compiled({"feature_matching": 1.0})
+        half = compiled(*args, **kwargs)
     finally:
         keras.config.set_dtype_policy("float32")
     sides = {
         half.optimizer: half.generator_variables,
         half.discriminator_optimizer: half.discriminator_variables,
     }
-    before = [values(variables) for variables in sides.values()]
     for optimizer in sides:
         assert isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
-        optimizer.dynamic_scale.assign(256.0)  # at the first, larger one a gradient may run over
+        optimizer.dynamic_scale.assign(scale)
+    return half, sides
+
+
+def test_half_precision_takes_the_same_step_with_a_loss_scale_for_each_side():
+    whole = compiled({"feature_matching": 1.0})
+    half, sides = in_half({"feature_matching": 1.0}, scale=256.0)  # at a larger one a gradient may run over
+    before = [values(variables) for variables in sides.values()]
     wanted, found = whole.train_step(batch()), half.train_step(batch())
     for name, value in wanted.items():
         np.testing.assert_allclose(float(found[name]), float(value), rtol=0.02, atol=0.02, err_msg=name)
     for variables, old in zip(sides.values(), before, strict=True):
         assert any(moved(old, values(variables))) and all(np.isfinite(v).all() for v in values(variables))
+
+
+def test_a_step_that_the_loss_scale_skips_has_finite_figures_and_the_right_losses():
+    whole = compiled()
+    half, sides = in_half(scale=2.0**40)
+    before = [values(variables) for variables in sides.values()]
+    wanted, found = whole.train_step(batch()), half.train_step(batch())
+    for optimizer, old in zip(sides, before, strict=True):
+        assert float(optimizer.dynamic_scale) == 2.0**39
+        changed = zip(sides[optimizer], moved(old, values(sides[optimizer])), strict=True)
+        assert {v.path for v, other in changed if other} <= {"quantizer/codebook"}  # which follows averages
+    for name, value in wanted.items():
+        if "gradient" in name or "weight" in name:
+            assert np.isfinite(float(found[name])), name
+        else:
+            np.testing.assert_allclose(float(found[name]), float(value), rtol=0.02, atol=0.02, err_msg=name)
+
+
+def test_lengths_of_gradients_do_not_run_over_in_half_precision():
+    """The kernel's gradient sums over all cells of a batch: it is the first that half cannot hold."""
+    whole = compiled(perceptual=0.0, adversarial={"weight": 0.0})
+    half, _ = in_half(perceptual=0.0, adversarial={"weight": 0.0}, scale=2.0**22)
+    wanted, found = whole.train_step(batch()), half.train_step(batch())
+    for name in ("gradient_audio", "gradient_image"):
+        np.testing.assert_allclose(float(found[name]), float(wanted[name]), rtol=0.01, err_msg=name)
+
+
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+def test_vgg16_is_the_perceiver_of_a_model_in_half_precision(policy, monkeypatch):
+    def small(include_top):
+        keras.utils.set_random_seed(0)
+        x = item = keras.Input((None, None, 3))
+        for layer in VGG_LAYERS:
+            x = keras.layers.Conv2D(4, 3, padding="same", activation="relu", name=layer)(x)
+        return keras.Model(item, x)
+
+    monkeypatch.setattr(keras.applications, "VGG16", small)
+    wanted = compiled(features="vgg16").train_step(batch())
+    keras.config.set_dtype_policy(policy)
+    try:
+        model = compiled(features="vgg16")
+    finally:
+        keras.config.set_dtype_policy("float32")
+    found = model.train_step(batch())
+    assert float(found["perceptual_image"]) == pytest.approx(float(wanted["perceptual_image"]), rel=0.02)
 
 
 def test_settings_that_cannot_work_are_refused():

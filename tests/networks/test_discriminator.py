@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from vqmm.networks import Discriminator
 
@@ -51,3 +52,21 @@ def test_settings_that_cannot_work_are_refused(settings, words):
 def test_items_too_small_for_the_scales_are_refused():
     with pytest.raises(ValueError, match="24 x 16 at 3 scales have 4 cells.* 2 filters need 6"):
         Discriminator((8, 16), scales=3).build((None, 24, 16, 2))
+
+
+def test_batch_normalisation_is_over_all_replicas(two_replicas):
+    """So the statistics, and with them all that is judged, are those of one device."""
+    x = items(6)
+    alone = Discriminator((8, 16), norm="batch")
+    wanted = alone(x, training=True).logits[0]
+    with two_replicas.scope():
+        layer = Discriminator((8, 16), norm="batch")
+        layer.build(x.shape)
+    halves = two_replicas.experimental_distribute_values_from_function(
+        lambda here: tf.constant(x[3 * here.replica_id_in_sync_group :][:3])
+    )
+    judge = tf.function(lambda part: layer(part, training=True).logits[0], autograph=False)
+    parts = two_replicas.experimental_local_results(two_replicas.run(judge, (halves,)))
+    np.testing.assert_allclose(np.concatenate(parts), wanted, atol=1e-4)
+    for ours, theirs in zip(layer.variables, alone.variables, strict=True):
+        np.testing.assert_allclose(np.asarray(ours), np.asarray(theirs), atol=1e-5, err_msg=theirs.path)

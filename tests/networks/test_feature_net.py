@@ -31,3 +31,28 @@ def test_a_foreign_model_gets_its_pictures_as_it_wants_them():
     np.testing.assert_array_equal(twin(PICTURES)[1], layer(PICTURES)[1])
     with pytest.raises(ValueError, match="legal: caffe, tf, unit"):
         PretrainedFeatures(None, "torch")
+
+
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+def test_a_foreign_model_runs_in_whole_precision_whatever_the_policy(policy):
+    """Activations of VGG run over in half precision; so would those of this model."""
+
+    def made():
+        keras.utils.set_random_seed(0)
+        item = keras.Input((8, 8, 3))
+        large = keras.layers.Conv2D(4, 3, kernel_initializer=keras.initializers.RandomUniform(0, 1e3))(item)
+        small = keras.layers.Rescaling(1e-6)(large)
+        return PretrainedFeatures(keras.Model(item, [large, keras.layers.Conv2D(2, 3)(small)]))
+
+    wanted, before = made()(PICTURES), keras.config.dtype_policy()
+    assert np.abs(wanted[0]).max() > np.finfo("float16").max
+    keras.config.set_dtype_policy(policy)
+    try:
+        layer = made()
+        twin = keras.layers.deserialize(keras.layers.serialize(layer))
+        twin.model.set_weights(layer.model.get_weights())
+        for one in (layer, twin):
+            for ours, theirs in zip(one(PICTURES), wanted, strict=True):
+                np.testing.assert_allclose(ours, theirs, rtol=1e-5)
+    finally:
+        keras.config.set_dtype_policy(before)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from vqmm.config import Config
+from vqmm.data.prepare import prepare
 from vqmm.errors import UserError
 from vqmm.models import build_model
 from vqmm.training import loop
@@ -26,6 +27,15 @@ def changed(config: Config, **values) -> Config:
 def same_weights(a, b) -> bool:
     pairs = zip(a.weights, b.weights, strict=True)
     return all((np.asarray(x) == np.asarray(y)).all() for x, y in pairs)
+
+
+def taught_gan(config: Config, steps: int) -> Config:
+    tree = config.model_dump()
+    tree["model"] |= {"kind": "vqgan", "discriminator": {"filters": (8, 8), "audio_scales": 1}}
+    tree["loss"] |= {"features": "taught"}
+    tree["schedule"] |= {"adversarial_from": 4}
+    tree["train"] |= {"model": "last", "steps": steps}
+    return Config.model_validate(tree)
 
 
 class Watching(TrainingProgress):
@@ -148,14 +158,9 @@ def test_stops_early_and_stays_stopped(tiny_config, tiny_data, tmp_path):
 
 
 def test_a_vqgan_is_trained_taught_and_left_with_its_averages(tiny_config, tiny_data, tmp_path, monkeypatch):
-    monkeypatch.setattr(loop, "teach_turns", functools.partial(loop.teach_turns, steps=20))
-    tree = tiny_config.model_dump()
-    tree["model"] |= {"kind": "vqgan", "discriminator": {"filters": (8, 8), "audio_scales": 1}}
-    tree["loss"] |= {"features": "taught"}
-    tree["schedule"] |= {"adversarial_from": 4}
-    tree["train"] |= {"model": "last", "steps": 6}
+    monkeypatch.setattr(loop, "teach_perceiver", functools.partial(loop.teach_perceiver, steps=20))
     watching = Watching(6)
-    run = train(Config.model_validate(tree), tiny_data, tmp_path, watching)
+    run = train(taught_gan(tiny_config, 6), tiny_data, tmp_path, watching)
     assert any("quarter turns" in line for line in watching.said)
     opened = open_run(tmp_path).model
     assert same_weights(opened, run.model)
@@ -166,6 +171,31 @@ def test_a_vqgan_is_trained_taught_and_left_with_its_averages(tiny_config, tiny_
         np.testing.assert_array_equal(np.asarray(average), np.asarray(variable))
     lines = [line for line in read_metrics(RunFolder(tmp_path).metrics) if line["split"] == "train"]
     assert {"discriminator", "adversarial_weight_image", "perceptual_image"} <= set(lines[-1])
+
+
+def recordings(tiny_data, tiny_config, folder, pictures):
+    """The tones of `tiny_data`, with so many of its training pictures."""
+    lines = ["audio,image,label,split"]
+    for split, count in tiny_data.counts.items():
+        lines += [f"{split}{n}.wav,,{n % 4},{split}" for n in range(count["recordings"])]
+    lines += [f",train{n}.png,{n % 4},train" for n in range(pictures)]
+    manifest = tiny_data.folder.parent / f"{folder.name}.csv"  # no file may lie above its manifest
+    manifest.write_text("\n".join(lines) + "\n")
+    return prepare(manifest, tiny_config, folder / "data", workers=1, progress=False).dataset
+
+
+def test_without_pictures_a_vqgan_trains_and_teaches_no_features(tiny_config, tiny_data, tmp_path):
+    heard = recordings(tiny_data, tiny_config, tmp_path, pictures=0)
+    watching = Watching(2)
+    run = train(taught_gan(tiny_config, 2), heard, tmp_path / "run", watching)
+    assert run.step == 2
+    assert any(line.startswith("no perceptual features are taught") for line in watching.said)
+
+
+def test_too_few_pictures_to_teach_features_on_are_told(tiny_config, tiny_data, tmp_path):
+    heard = recordings(tiny_data, tiny_config, tmp_path, pictures=1)
+    with pytest.raises(UserError, match="loss.features=taught: 1 pictures to teach on.*loss.features=random"):
+        train(taught_gan(tiny_config, 2), heard, tmp_path / "run", Watching(2))
 
 
 def test_a_vae_is_trained_and_judged_by_its_continuous_latents(tiny_config, tiny_data, tmp_path):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -16,6 +17,8 @@ import tensorflow as tf
 
 from vqmm.config import Config, Train, save_config
 from vqmm.errors import UserError
+from vqmm.models import build_model
+from vqmm.training import teaching
 from vqmm.training.loop import train
 from vqmm.training.metrics_log import read_metrics
 from vqmm.training.strategy import make_strategy
@@ -67,30 +70,34 @@ def test_two_devices(still, tiny_data, alone, tmp_path, two_replicas):
     assert_same_run(alone, run.folder)
 
 
+def launcher(config, data, run: Path) -> list[str]:
+    """The start of a command that trains; the run folder is to follow."""
+    save_config(config, run.with_suffix(".yaml"))
+    command = [sys.executable, "-m", "pipelines.train", "--config", str(run.with_suffix(".yaml"))]
+    return [*command, "--data", str(data.folder), "--run"]
+
+
+def worker(config, data, run: Path, hosts: list[str], number: int) -> subprocess.Popen:
+    """The launcher, as one of the hosts would call it."""
+    told = {"cluster": {"worker": hosts}, "task": {"type": "worker", "index": number}}
+    command = launcher(changed(config, strategy="multi_worker"), data, run)
+    return subprocess.Popen(
+        [*command, str(run if number == 0 else run / "nowhere")],
+        env={**os.environ, "TF_CONFIG": json.dumps(told)},
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
 def workers(config, data, run: Path) -> list[subprocess.Popen]:
     """The launcher, twice, as two hosts would call it."""
-    save_config(changed(config, strategy="multi_worker"), run.with_suffix(".yaml"))
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
     hosts = [f"127.0.0.1:{s.getsockname()[1]}" for s in sockets]
     for s in sockets:
         s.close()
-    command = [sys.executable, "-m", "pipelines.train", "--config", str(run.with_suffix(".yaml"))]
-    return [
-        subprocess.Popen(
-            [*command, "--data", str(data.folder), "--run", str(run if number == 0 else run / "nowhere")],
-            env={
-                **os.environ,
-                "TF_CONFIG": json.dumps(
-                    {"cluster": {"worker": hosts}, "task": {"type": "worker", "index": number}}
-                ),
-            },
-            cwd=ROOT,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for number in range(2)
-    ]
+    return [worker(config, data, run, hosts, number) for number in range(2)]
 
 
 def wait_for_step(step: int, run: Path, chief: subprocess.Popen):
@@ -109,19 +116,57 @@ def test_two_processes(still, tiny_data, alone, tmp_path):
     assert_same_run(alone, run)
 
 
+def gan(config, steps):
+    """A tiny VQGAN with all that a step may have, whose perceiver is taught."""
+    tree = config.model_dump()
+    tree["model"] |= {"kind": "vqgan", "discriminator": {"filters": (8, 8), "audio_scales": 1}}
+    tree["loss"] |= {"features": "taught", "adversarial": {"feature_matching": 1.0}}
+    tree["schedule"] |= {"adversarial_from": 6, "adversarial_ramp": 4}
+    tree["train"] |= {"steps": steps, "validate_every": 10, "checkpoint_every": 10}
+    return Config.model_validate(tree)
+
+
+def test_features_are_taught_over_two_devices_as_on_one(
+    still, tiny_data, tmp_path, monkeypatch, two_replicas
+):
+    learned, whole = [], teaching.teach_turns
+
+    def teach(net, pictures, steps, seed):
+        learned.append(whole(net, pictures, steps=20, seed=seed))
+        return learned[-1]
+
+    config = changed(gan(still, 1), strategy="mirrored", devices=HALVES)
+    monkeypatch.setattr(teaching, "teach_turns", teach)
+    run = train(config, tiny_data, tmp_path / "run")
+    fresh = build_model(config).perceiver
+    for found, taught, before in zip(
+        run.model.perceiver.variables, learned[0].net.variables, fresh.variables, strict=True
+    ):
+        np.testing.assert_array_equal(found, taught)
+        assert np.abs(np.asarray(found) - np.asarray(before)).max() > 1e-3
+
+
+def test_a_port_in_use_is_named_and_who_is_waited_for_is_told(still, tiny_data, tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        hosts = [f"127.0.0.1:{taken.getsockname()[1]}", "127.0.0.1:1"]
+        chief = worker(still, tiny_data, tmp_path / "run", hosts, 0)
+        _, said = chief.communicate(timeout=300)
+    assert chief.returncode == 2 and "Traceback" not in said, said
+    assert f"worker 0 of 2 starts at {hosts[0]} and waits for {hosts[1]}" in said
+    told = said.splitlines()[-1]
+    assert told.startswith(f"train: worker 0 of 2 cannot start at {hosts[0]} (Could not start gRPC server)")
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.soak
 def test_a_vqgan_over_two_processes(still, tiny_data, tmp_path):
-    """Both optimizers, the discriminators and what is averaged over the replicas: 20 steps."""
-    tree = still.model_dump()
-    tree["model"] |= {"kind": "vqgan", "discriminator": {"filters": (8, 8), "audio_scales": 1}}
-    tree["loss"] |= {"features": "random", "adversarial": {"feature_matching": 1.0}}
-    tree["schedule"] |= {"adversarial_from": 6, "adversarial_ramp": 4}
-    tree["train"] |= {"steps": 20, "validate_every": 10, "checkpoint_every": 10}
-    gan = Config.model_validate(tree)
+    """Both optimizers, the discriminators, features taught, and what is averaged over the replicas."""
+    config = gan(still, 20)
     run, whole = tmp_path / "run", tmp_path / "whole"
-    ended = [(p.communicate(timeout=1800), p.returncode) for p in workers(gan, tiny_data, run)]
+    ended = [(p.communicate(timeout=1800), p.returncode) for p in workers(config, tiny_data, run)]
     assert [code for _, code in ended] == [0, 0], ended
-    train(gan, tiny_data, whole)
+    # By the launcher too: what is learned in hundreds of steps tells how graphs were compiled.
+    subprocess.run([*launcher(config, tiny_data, whole), str(whole)], cwd=ROOT, check=True, timeout=1800)
     assert_same_run(whole, run, step=20, beyond=2)
     figures = read_metrics(run / "metrics.jsonl")[-2]
     assert figures["split"] == "train" and figures["adversarial_weight_image"] > 0
@@ -159,6 +204,25 @@ def test_a_signal_to_one_worker_stops_all_at_the_same_step(still, tiny_data, tmp
 
 def test_one_is_the_default_strategy():
     assert make_strategy(Train()) is tf.distribute.get_strategy()
+
+
+@pytest.mark.parametrize(
+    "train, told",
+    [
+        (
+            Train(devices=("GPU:1",)),
+            "train.devices=['GPU:1'] is for mirrored training; one takes the default",
+        ),
+        (Train(tpu="pod-1"), "train.tpu='pod-1' is for train.strategy=tpu, and this is one"),
+        (
+            Train(strategy="mirrored", devices=HALVES, batch_size=8, tpu="pod-1"),
+            "train.tpu='pod-1' is for train.strategy=tpu, and this is mirrored",
+        ),
+    ],
+)
+def test_options_of_another_strategy_are_refused(train, told, two_replicas):
+    with pytest.raises(UserError, match=re.escape(told)):
+        make_strategy(train)
 
 
 def test_models_trained_one_after_the_other_share_their_strategy(two_replicas):

@@ -235,7 +235,7 @@ class Adversary:
 
 
 def sight(verdict: Verdict, mask: Any) -> dict[str, Any]:
-    """`accuracy` and mean logits of `real` and `fake` items, and 1 for `there`, 0 where none is; f32 scalars."""
+    """`accuracy`, mean logits of `real` and `fake` items, and 0 for `there` where none is: f32 scalars."""
     real, fake = verdict.real.logits, verdict.fake.logits
     return {
         "accuracy": gan.discriminator_accuracy(real, fake, mask),

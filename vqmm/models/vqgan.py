@@ -161,25 +161,33 @@ class VQGAN(Adversary, VQVAE):
         )
         weight = self.push_weight(name, near, adversarial)
         pull = pull + ops.cast(weight, push.dtype) * push
+        figures = {
+            f"adversarial_{name}": verdict.generator,
+            f"adversarial_weight_{name}": self._logged(weight),
+            f"discriminator_accuracy_{name}": ops.convert_to_tensor(self.judged[name]["accuracy"]),
+            f"gradient_{name}": self._logged(near),
+            f"adversarial_gradient_{name}": self._logged(adversarial),
+        }
         if a["feature_matching"]:
             slope = tape.gradient(verdict.matching, leaf, output_gradients=scale)
-            pull = (
-                pull
-                + ops.cast(a["feature_matching"] * self.ramp(a["from_step"], a["ramp"]), slope.dtype) * slope
-            )
-        return pull, {
-            f"adversarial_{name}": verdict.generator,
-            f"adversarial_weight_{name}": weight,
-            f"discriminator_accuracy_{name}": ops.convert_to_tensor(self.judged[name]["accuracy"]),
-            f"gradient_{name}": near,
-            f"adversarial_gradient_{name}": adversarial,
-        }
+            share = a["feature_matching"] * self.ramp(a["from_step"], a["ramp"]) * self._trusted(name)
+            pull = pull + ops.cast(share, slope.dtype) * slope
+            figures[f"feature_matching_{name}"] = verdict.matching
+        return pull, figures
 
     def _at_last_kernel(self, name: str, hidden: Any, upstream: Any) -> Any:
-        """Gradient of the decoder's last kernel for one at the decoder's last layer."""
+        """Gradient of the decoder's last kernel for one at the decoder's last layer, both f32."""
         import tensorflow as tf
 
-        decoder = self.decoders[name]
+        last, (height, width, _) = self.decoders[name].last, self.decoders[name].output_size
         with tf.GradientTape() as tape:
-            parameters = decoder.read_out(ops.stop_gradient(hidden))
-        return tape.gradient(parameters, decoder.last.kernel, output_gradients=upstream)
+            # Not by the layer itself: in half precision a sum over all cells of a batch runs over.
+            hidden = ops.cast(ops.stop_gradient(hidden), "float32")
+            parameters = ops.conv_transpose(hidden, last.kernel, last.strides, last.padding)
+            parameters = parameters[:, :height, :width]
+        return tape.gradient(parameters, last.kernel, output_gradients=upstream)
+
+    def _logged(self, figure: Any) -> Any:
+        """What tells of a gradient; 0 where it ran over, for which a loss scale skips the step."""
+        scaled = isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer)
+        return ops.nan_to_num(figure, nan=0.0, posinf=0.0, neginf=0.0) if scaled else figure

@@ -1,4 +1,4 @@
-"""The two convolution blocks that encoders and decoders are made of."""
+"""The blocks that networks are made of."""
 
 from __future__ import annotations
 
@@ -7,6 +7,16 @@ from typing import Any
 import keras
 
 from vqmm.networks.eight_bits import EightBitConv2D, EightBits
+
+
+def batch_norm(**settings: Any) -> keras.layers.BatchNormalization:
+    """Batch normalisation over the whole batch, on however many replicas it is.
+
+    Args:
+        settings: of the layer.
+    """
+    # Other backends refuse the option: there a batch is one array, whichever devices hold it.
+    return keras.layers.BatchNormalization(synchronized=keras.backend.backend() == "tensorflow", **settings)
 
 
 def conv_norm(x: Any, filters: int, stride: int = 1, eight_bits: bool = False) -> Any:
@@ -26,5 +36,5 @@ def _conv(x: Any, filters: int, stride: int, eight_bits: bool) -> Any:
     kind = EightBitConv2D if eight_bits else keras.layers.Conv2D
     x = EightBits()(x) if eight_bits else x
     x = kind(filters, 3, strides=stride, padding="same", use_bias=False)(x)
-    x = keras.layers.BatchNormalization(synchronized=True)(x)
+    x = batch_norm()(x)
     return EightBits()(x) if eight_bits else x

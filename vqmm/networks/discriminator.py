@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 import keras
 from keras import ops
 
+from vqmm.networks.blocks import batch_norm
+
 NORMS = ("group", "batch")
 GROUPS = 8
 SLOPE = 0.2
@@ -38,7 +40,7 @@ class Discriminator(keras.layers.Layer):
             the last halve the grid.
         scales: number of sizes at which an item is judged.
         norm: `"group"` (multiples of 8 channels) does not depend on the rest of the batch;
-            `"batch"` is that of the original, whose real and fake batches go apart.
+            `"batch"` is that of the original, whose real and fake batches go apart, each over all replicas.
         seed: of the initial weights.
 
     Input: f32[B, H, W, C]. Output: `Judgement`.
@@ -115,7 +117,7 @@ class Discriminator(keras.layers.Layer):
             if place and self.norm == "group":
                 x = keras.layers.GroupNormalization(GROUPS, epsilon=1e-5)(x)
             elif place:
-                x = keras.layers.BatchNormalization(epsilon=1e-5, momentum=0.9)(x)
+                x = batch_norm(epsilon=1e-5, momentum=0.9)(x)
             x = keras.layers.LeakyReLU(SLOPE)(x)
             found.append(x)
         logits = conv(x, 1, 1, len(self.filters), bias=True)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import keras
 from keras import ops
 
-from vqmm.networks.blocks import conv_norm, residual_block
+from vqmm.networks.blocks import batch_norm, conv_norm, residual_block
 from vqmm.networks.eight_bits import EightBitDense, EightBits
 
 LAYOUTS = ("slots", "grid")
@@ -102,7 +102,7 @@ class Encoder(keras.layers.Layer):
             y = keras.layers.Flatten()(y)
             y = keras.layers.Dropout(self.dropout, seed=2 * self.seed)(y)
             y = self._dense(y, 256)
-            y = keras.layers.BatchNormalization(synchronized=True)(y)
+            y = batch_norm()(y)
             y = keras.layers.Activation("silu")(y)
             y = keras.layers.Dropout(self.dropout, seed=2 * self.seed + 1)(y)
             y = self._dense(y, self.slots * self.dim)

@@ -14,7 +14,7 @@ class FeatureNet(keras.layers.Layer):
     """A small convolution network whose every stage is a feature map.
 
     With its initial, orthogonal weights it compares patches at several sizes, as random
-    features do; taught on the data at hand (`vqmm.training.teach_features`) it knows what
+    features do; taught on the data at hand (`vqmm.training.teaching`) it knows what
     is common there. It is never trained by the model that it judges.
 
     Args:
@@ -52,8 +52,11 @@ class FeatureNet(keras.layers.Layer):
 class PretrainedFeatures(keras.layers.Layer):
     """Feature maps of a Keras model that the user gives, as VGG16 of `keras.applications`.
 
+    It works in the precision of the model's weights, whatever the dtype policy: activations of such
+    a network may be beyond what half precision can hold.
+
     Args:
-        model: from pictures f32[B, H, W, C] to a list of feature maps.
+        model: from pictures f32[B, H, W, C] to a list of feature maps; policies of its layers are changed.
         mode: how it wants its pictures: `"caffe"` (0..255 BGR without the ImageNet mean, as
             VGG16), `"tf"` (-1..1) or `"unit"` (0..1).
 
@@ -64,9 +67,11 @@ class PretrainedFeatures(keras.layers.Layer):
     MODES = ("caffe", "tf", "unit")
 
     def __init__(self, model: Any, mode: str = "caffe", **kwargs: Any):
-        super().__init__(**kwargs)
+        super().__init__(**{**kwargs, "dtype": "float32"})
         if mode not in self.MODES:
             raise ValueError(f"mode={mode!r}; legal: {', '.join(self.MODES)}")
+        for layer in model._flatten_layers():
+            layer.dtype_policy = layer.variable_dtype
         self.model = model
         self.mode = mode
         self.built = True

@@ -31,7 +31,7 @@ from vqmm.training.run_folder import Run, RunFolder, create_run, identity
 from vqmm.training.step_runner import StepRunner
 from vqmm.training.stop_signals import Interrupted, stop_on_signals
 from vqmm.training.strategy import make_strategy
-from vqmm.training.teaching import TURNS, teach_turns
+from vqmm.training.teaching import TURNS, teach_perceiver
 from vqmm.training.validation import Validation
 
 if TYPE_CHECKING:
@@ -281,9 +281,12 @@ class Training:
         wanted = self.config.loss.features == "taught" and isinstance(self.model, VQGAN)
         if not wanted or self.model.perceiver is None:
             return
+        held = self.dataset.counts["train"]["pictures"]
+        if not held:
+            self.progress.say("no perceptual features are taught: the data has no pictures to judge by them")
+            return
         batches = self.source.starting_at(0).take(TEACHING_BATCHES)
-        pictures = (batch["image"].numpy()[batch["image_mask"].numpy()] for batch in batches)
-        taught = teach_turns(self.model.perceiver, pictures, seed=self.config.seed)
+        taught = teach_perceiver(self.model.perceiver, batches, held, seed=self.config.seed)
         told = f"they tell {taught.accuracy:.0%} of quarter turns, guessing {1 / TURNS:.0%}"
         self.progress.say(f"perceptual features taught: {told}")
 

@@ -44,7 +44,7 @@ def make_optimizer(train: Train) -> keras.optimizers.Optimizer:
     if train.weight_decay:
         optimizer.exclude_from_weight_decay(var_names=NOT_DECAYED)
     if keras.config.dtype_policy().name == "mixed_float16":
-        return keras.optimizers.LossScaleOptimizer(optimizer)
+        return ReplicaLossScale(optimizer)
     return optimizer
 
 
@@ -70,7 +70,7 @@ def compile_model(model: Any, config: Config) -> list[keras.optimizers.Optimizer
         gradient_accumulation_steps=_window(config.train),
     )
     if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
-        critic = keras.optimizers.LossScaleOptimizer(critic)
+        critic = ReplicaLossScale(critic)
     model.compile(optimizer=optimizer, discriminator_optimizer=critic)
     optimizer.build(model.generator_variables)
     critic.build(model.discriminator_variables)
@@ -103,6 +103,9 @@ class ReplicaClippedAdam(keras.optimizers.Adam):
         learning_rate: number or schedule.
         weight_decay: None for plain Adam.
         clip_norm: largest global norm of the summed gradient.
+
+    Attributes:
+        summed: whether `apply` gets gradients summed over replicas; set by `ReplicaLossScale`.
     """
 
     def __init__(
@@ -114,10 +117,14 @@ class ReplicaClippedAdam(keras.optimizers.Adam):
     ):
         super().__init__(learning_rate, weight_decay=weight_decay, **kwargs)
         self.clip_norm = clip_norm
+        self.summed = False
 
     def _all_reduce_sum_gradients(self, grads_and_vars: Any) -> list[tuple[Any, Any]]:
-        summed = super()._all_reduce_sum_gradients(grads_and_vars)
-        return list(zip(self._clipped([g for g, _ in summed]), [v for _, v in summed], strict=True))
+        pairs = self._sums(grads_and_vars)
+        return list(zip(self._clipped([g for g, _ in pairs]), [v for _, v in pairs], strict=True))
+
+    def _sums(self, grads_and_vars: Any) -> list[tuple[Any, Any]]:
+        return list(grads_and_vars) if self.summed else super()._all_reduce_sum_gradients(grads_and_vars)
 
     def _backend_apply_gradients(self, grads: Any, trainable_variables: Any) -> None:
         """Keras's own has sums over replicas inside a condition, which strategies refuse."""
@@ -126,7 +133,7 @@ class ReplicaClippedAdam(keras.optimizers.Adam):
             super()._backend_apply_gradients(grads, trainable_variables)
             return
         variables = [v.value for v in trainable_variables]
-        pairs = super()._all_reduce_sum_gradients(zip(grads, variables, strict=True))
+        pairs = self._sums(zip(grads, variables, strict=True))
         held = [self._accumulated_gradients[self._get_variable_index(v)].value for v in trainable_variables]
         totals = [gradient + before for (gradient, _), before in zip(pairs, held, strict=True)]
         moves = tf.equal((self._iterations.value + 1) % window, 0)
@@ -176,3 +183,26 @@ class ReplicaClippedAdam(keras.optimizers.Adam):
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "clip_norm": self.clip_norm}
+
+
+@keras.saving.register_keras_serializable("vqmm")
+class ReplicaLossScale(keras.optimizers.LossScaleOptimizer):
+    """Loss scale for float16 whose steps are taken, or skipped, by all replicas together.
+
+    Keras asks the first replica alone whether its gradients are finite. Here they are summed
+    over replicas before they are looked at, so that an overflow on one is seen by all; and since
+    nothing is summed any more within the condition on it, no replica waits for one that skips.
+
+    Args:
+        inner_optimizer: takes the steps.
+        kwargs: as of `keras.optimizers.LossScaleOptimizer`.
+    """
+
+    def __init__(self, inner_optimizer: ReplicaClippedAdam, **kwargs: Any):
+        super().__init__(inner_optimizer, **kwargs)
+        inner_optimizer.summed = True
+
+    def apply(self, grads: Any, trainable_variables: Any = None) -> None:
+        variables = trainable_variables or self._trainable_variables
+        pairs = self._all_reduce_sum_gradients(zip(grads, variables, strict=True))
+        super().apply([gradient for gradient, _ in pairs], trainable_variables)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import keras
@@ -10,10 +10,13 @@ import numpy as np
 import tensorflow as tf
 
 from vqmm.data.batches import fixed_order
+from vqmm.errors import UserError
 from vqmm.networks import FeatureNet
 
 BATCH = 64
 TURNS = 4
+FEWEST = 10  # pictures to teach on: a tenth of them is kept for the test
+MOST_BYTES = 2**27  # of pictures, before they are turned and copied: teaching takes some 2 GiB with them
 
 
 class Taught(NamedTuple):
@@ -101,15 +104,62 @@ def teach_turns(net: FeatureNet, pictures: Iterable[np.ndarray], steps: int = 40
 
     Args:
         net: changed.
-        pictures: batches f32[B, H, W, C]; the last tenth of them all is kept for the test.
+        pictures: batches f32[B, H, W, C], two pictures or more; the last tenth of them all is kept
+            for the test.
         steps, seed: as in `teach`.
     """
     upright = np.concatenate(list(pictures))
-    turned = np.concatenate([_turned(upright, turn) for turn in range(TURNS)])
-    turns = np.repeat(np.arange(TURNS), len(upright))
-    place = np.tile(np.arange(len(upright)), TURNS)
-    kept = place < len(upright) - max(len(upright) // 10, 1)
-    return teach(net, turned[kept], turns[kept], turned[~kept], turns[~kept], steps, seed)
+    kept = len(upright) - max(len(upright) // 10, 1)
+    (items, turns), (test_items, test_turns) = _all_turns(upright[:kept]), _all_turns(upright[kept:])
+    return teach(net, items, turns, test_items, test_turns, steps, seed)
+
+
+def teach_perceiver(
+    perceiver: FeatureNet, batches: Iterable[Mapping[str, Any]], held: int, steps: int = 400, seed: int = 0
+) -> Taught:
+    """Teaches a model's perceiver by `teach_turns`, before anything has changed it.
+
+    Args:
+        perceiver: changed; its variables may have a copy on each replica of a strategy.
+        batches: of training, see `vqmm.data.batches`.
+        held: pictures that the data has, of which the batches may show each more than once.
+        steps, seed: as in `teach`.
+
+    Raises:
+        UserError: there are too few pictures.
+    """
+    pictures = pictures_of(batches)
+    count = min(held, len(pictures))
+    if count < FEWEST:
+        raise UserError(
+            f"loss.features=taught: {count} pictures to teach on, and {FEWEST} are needed; prepare data with "
+            "more of them, or take loss.features=random"
+        )
+    # Keras fits no model whose variables have copies: another net learns in the perceiver's place.
+    net = FeatureNet.from_config(perceiver.get_config())
+    net.build((None, *pictures.shape[1:]))
+    taught = teach_turns(net, [pictures], steps=steps, seed=seed)
+    for variable, learned in zip(perceiver.variables, net.variables, strict=True):
+        variable.assign(learned)
+    return taught
+
+
+def pictures_of(batches: Iterable[Mapping[str, Any]], most: int = MOST_BYTES) -> np.ndarray:
+    """The pictures f32[n, H, W, C] that training batches have, up to `most` bytes of them."""
+    found: list[np.ndarray] = []
+    for batch in batches:
+        pictures, there = batch["image"].numpy(), batch["image_mask"].numpy()
+        room = most // pictures[0].nbytes - sum(map(len, found))
+        found.append(pictures[there][:room])
+        if len(found[-1]) == room:
+            break
+    return np.concatenate(found)
+
+
+def _all_turns(upright: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Pictures f32[TURNS * n, H, W, C] turned each way, and i[TURNS * n] which."""
+    items = np.concatenate([_turned(upright, turn) for turn in range(TURNS)])
+    return items, np.repeat(np.arange(TURNS), len(upright))
 
 
 def _turned(pictures: np.ndarray, turn: int) -> np.ndarray:
