@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 from pathlib import Path
@@ -59,17 +60,21 @@ def main(args: argparse.Namespace) -> None:
 
     config = load_config(args.config, args.set)
     from vqmm.data.prepare import prepare
+    from vqmm.data.resume import claimed
 
-    manifest = args.manifest or _write_source(args, config.seed)
-    done = prepare(
-        manifest,
-        config,
-        args.out,
-        name=args.source,
-        workers=args.workers,
-        progress=not args.json,
-        beam=beam_options(args),
-    )
+    # One lock over both: the files of a source are read while the shards are written.
+    held = claimed(args.out) if args.source else contextlib.nullcontext()
+    with held as work:
+        done = prepare(
+            args.manifest or _write_source(args, config.seed),
+            config,
+            args.out,
+            name=args.source,
+            workers=args.workers,
+            progress=not args.json,
+            beam=beam_options(args),
+            work=work,
+        )
     if args.json:
         print(json.dumps(_summary(done, args.out)))
     else:

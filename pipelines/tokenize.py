@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -70,14 +71,16 @@ def main(args: argparse.Namespace) -> None:
     dataset = None if args.data is None else Dataset.open(args.data)
     names = () if dataset is None else dataset.labels
     written: list[dict[str, Any]] = []
-    for path, modality, records in _sources(args, opened.config, single, dataset):
-        if dataset is not None and isinstance(records, str):
-            tokens = tokens_by_beam(args.run, dataset, records, modality, args.out, options or [])
-        else:
-            encoded = encode_records(opened.model, records, opened.config, modality)
-            tokens = tokens_of(opened.model, opened.config, encoded, records.lengths, names)
-        save_tokens(path, tokens)
-        written.append({"path": str(path), **_facts(tokens)})
+    with contextlib.ExitStack() as parts:  # of Beam: kept until all is written
+        for path, modality, records in _sources(args, opened.config, single, dataset):
+            if dataset is not None and isinstance(records, str):
+                work = tokens_by_beam(opened, dataset, records, modality, args.out, options or [])
+                tokens = parts.enter_context(work)
+            else:
+                encoded = encode_records(opened.model, records, opened.config, modality)
+                tokens = tokens_of(opened.model, opened.config, encoded, records.lengths, names)
+            save_tokens(path, tokens)
+            written.append({"path": str(path), **_facts(tokens)})
     if args.json:
         print(json.dumps({"files": written}))
         return

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import errno
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from vqmm.atomic import appending, replacing, write_atomic
+from vqmm.atomic import appending, replacing, replacing_folder, write_atomic
 from vqmm.errors import UserError
 
 
@@ -20,6 +22,88 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> 
         raise ZeroDivisionError
     assert target.read_text() == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_two_writers_of_one_file_do_not_meet(tmp_path: Path) -> None:
+    target = tmp_path / "a.txt"
+    with replacing(target) as one, one.open("w") as first:
+        first.write("first")
+        first.flush()
+        with replacing(target) as other:
+            assert one != other
+            other.write_text("the second, longer")
+        assert target.read_text() == "the second, longer"
+        first.write(" and its end")
+    assert target.read_text() == "first and its end"
+    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_what_a_killed_writer_left_is_taken_over(tmp_path: Path) -> None:
+    target = tmp_path / "a.txt"
+    code = (
+        "import os, sys\nfrom vqmm.atomic import replacing\n"
+        "with replacing(sys.argv[1]) as part:\n"
+        "    part.write_text('killed ' * 9)\n    os.kill(os.getpid(), 9)\n"
+    )
+    for _ in range(2):
+        subprocess.run([sys.executable, "-c", code, str(target)], cwd=Path(__file__).parents[1], check=False)
+        assert len(list(tmp_path.iterdir())) == 1 and not target.exists()
+    with replacing(target) as part:
+        assert part.read_bytes() == b""
+        part.write_text("new")
+    assert target.read_text() == "new"
+    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_a_file_system_without_locks_is_written_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    write_atomic(tmp_path / "a.txt", "x")
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["x"]
+
+
+def test_a_folder_that_was_moved_aside_by_a_killed_process_comes_back(tmp_path: Path) -> None:
+    target = tmp_path / "out"
+
+    def made(text: str) -> None:
+        with replacing_folder(target, "mark") as part:
+            (part / "mark").write_text(text)
+
+    made("old")
+    target.rename(tmp_path / ".out.old")  # killed between its two moves
+    (tmp_path / ".out.part").mkdir()
+    (tmp_path / ".out.part" / "mark").write_text("half")
+    with pytest.raises(ZeroDivisionError), replacing_folder(target, "mark"):
+        raise ZeroDivisionError
+    assert (target / "mark").read_text() == "old"
+    made("new")
+    assert (target / "mark").read_text() == "new"
+    (tmp_path / ".out.old").mkdir()  # killed after them
+    (tmp_path / ".out.old" / "mark").write_text("old")
+    made("newest")
+    assert (target / "mark").read_text() == "newest"
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_folder_that_cannot_be_put_in_place_leaves_the_old_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target, real = tmp_path / "out", Path.replace
+    with replacing_folder(target, "mark") as part:
+        (part / "mark").write_text("old")
+
+    def replace(self: Path, to: Path) -> Path:
+        if self.name.endswith(".part"):
+            raise PermissionError
+        return real(self, to)
+
+    monkeypatch.setattr(Path, "replace", replace)
+    with pytest.raises(PermissionError), replacing_folder(target, "mark") as part:
+        (part / "mark").write_text("new")
+    assert (target / "mark").read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])

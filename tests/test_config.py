@@ -43,6 +43,22 @@ def test_what_is_saved_reads_back_the_same(tmp_path):
         ("train: {steps: many}", [], ["train.steps='many'", "integer"]),
         ("train: {steps: 0}", [], ["train.steps=0", "greater than or equal to 1"]),
         ("prior: {sampling: {guidance: {image: .inf}}}", [], ["guidance", "inf", "finite"]),
+        ("train: {clip_norm: .inf}", [], ["train.clip_norm=inf", "finite"]),
+        ("", ["train.learning_rate=.inf"], ["train.learning_rate=inf", "finite"]),
+        ("", ["train.weight_decay=.nan"], ["train.weight_decay=nan", "finite"]),
+        ("", ["model.log_mel.fmax=.inf"], ["model.log_mel.fmax=inf", "finite"]),
+        ("augment: {audio: {noise_snr_db: [5, .inf]}}", [], ["augment.audio.noise_snr_db.1=inf", "finite"]),
+        (
+            "schedule: {discriminator_from: 900}",
+            [],
+            ["schedule: adversarial_from=500 is before discriminator_from=900", "take 900 or more"],
+        ),
+        (
+            "loss: {adversarial: {hold_below: 0.9, hold_above: 0.6}}",
+            [],
+            ["loss.adversarial: hold_below=0.9 is above hold_above=0.6", "take 0.6 or less"],
+        ),
+        ("train: {mixed_precision: half}", [], ["train.mixed_precision='half'", "'bfloat16' or 'float16'"]),
         ("model: {layout: line}", [], ["model.layout='line'", "'slots' or 'grid'"]),
         ("- a", [], ["holds a list"]),
         ("a: [", [], ["not valid YAML"]),
@@ -57,6 +73,14 @@ def test_refuses_with_the_key_the_value_and_what_is_legal(tmp_path, text, overri
         load_config(path, overrides)
     for word in words:
         assert word in str(caught.value)
+
+
+@pytest.mark.parametrize("value", [True, False, "bfloat16", "float16"])
+def test_half_precision_is_a_yes_or_no_or_a_format(value, tmp_path):
+    config = load_config(CONFIGS[0], [f"train.mixed_precision={value}"])
+    assert config.train.mixed_precision is value or config.train.mixed_precision == value
+    save_config(config, tmp_path / "config.yaml")
+    assert load_config(tmp_path / "config.yaml") == config
 
 
 def test_is_immutable():

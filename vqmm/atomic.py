@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import os
 import shutil
 from collections.abc import Iterator
@@ -20,20 +21,21 @@ def replacing(path: str | Path) -> Iterator[Path]:
     """Gives a temporary name beside `path`; a block that ends well puts the file in its place.
 
     Whatever goes wrong in the block removes the temporary file and leaves
-    `path` as it was.
+    `path` as it was. Two writers of one path get names of their own; the last to
+    end stays. What a killed writer left is taken over by the next one.
 
     Args:
         path: where the file shall stand.
 
     Yields:
-        The name to write to.
+        The name to write to, of an empty file.
 
     Raises:
         UserError: the disk is full (or a quota or size limit is met): names
             `path`, the bytes written so far and the bytes free.
     """
     path = Path(path)
-    part = path.with_name(f".{path.name}.part")
+    part, held = _claimed_part(path)
     try:
         yield part
         with part.open("rb+") as file:
@@ -44,6 +46,8 @@ def replacing(path: str | Path) -> Iterator[Path]:
         part.unlink(missing_ok=True)
         _tell_if_full(error, path, written)
         raise
+    finally:
+        os.close(held)
 
 
 @contextlib.contextmanager
@@ -87,6 +91,42 @@ def write_atomic(path: str | Path, data: bytes | str) -> None:
         part.write_bytes(data.encode() if isinstance(data, str) else data)
 
 
+def _claimed_part(path: Path) -> tuple[Path, int]:
+    """An empty file beside `path` that no living process writes to, and what holds its lock."""
+    number = 0
+    while True:
+        part = path.with_name(f".{path.stem}{f'.{number}' if number else ''}{path.suffix}.part")
+        try:
+            held = os.open(part, os.O_RDWR | os.O_CREAT, 0o666)
+        except OSError as error:
+            _tell_if_full(error, path, 0)
+            raise
+        if _locked(held) and _is_at(held, part):
+            os.ftruncate(held, 0)
+            return part, held
+        os.close(held)
+        number += 1
+
+
+def _locked(descriptor: int) -> bool:
+    """Whether this process has the lock; the kernel drops it when it ends, however it ends."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # a file system without locks: there the name alone must do
+        pass
+    return True
+
+
+def _is_at(descriptor: int, path: Path) -> bool:
+    """Whether an open file still has its name: another writer may just have put it in its place."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
+
+
 def _tell_if_full(error: BaseException, path: Path, written: int) -> None:
     if _is_full(error):
         free = shutil.disk_usage(path.parent).free
@@ -108,6 +148,8 @@ def _is_full(error: BaseException) -> bool:
 def replacing_folder(path: str | Path, mark: str) -> Iterator[Path]:
     """Gives an empty folder beside `path`; a block that ends well puts it in the place of `path`.
 
+    Whenever a process is killed, `path` is whole or beside it, from where the next call takes it back.
+
     Args:
         path: where the folder shall stand.
         mark: file that tells a folder of ours, which may be replaced; the block writes it.
@@ -116,15 +158,14 @@ def replacing_folder(path: str | Path, mark: str) -> Iterator[Path]:
         UserError: `path` is a file, or a folder that is neither empty nor ours.
     """
     path = Path(path)
+    part, old = path.with_name(f".{path.name}.part"), path.with_name(f".{path.name}.old")
+    _settle(path, part, old)
     if path.exists() and not path.is_dir():
         raise UserError(f"{path} is a file; give a folder")
     if path.is_dir() and any(path.iterdir()) and not (path / mark).exists():
         raise UserError(
             f"{path} is not empty and holds no {mark}; give a new folder, so that nothing is lost"
         )
-    part, old = path.with_name(f".{path.name}.part"), path.with_name(f".{path.name}.old")
-    for left in (part, old):
-        shutil.rmtree(left, ignore_errors=True)
     part.mkdir(parents=True)
     try:
         yield part
@@ -132,5 +173,12 @@ def replacing_folder(path: str | Path, mark: str) -> Iterator[Path]:
             path.replace(old)
         part.replace(path)
     finally:
-        for left in (part, old):
-            shutil.rmtree(left, ignore_errors=True)
+        _settle(path, part, old)
+
+
+def _settle(path: Path, part: Path, old: Path) -> None:
+    """Puts back what was moved aside and not replaced, and removes the rest."""
+    if old.exists() and not path.exists():
+        old.replace(path)
+    for left in (part, old):
+        shutil.rmtree(left, ignore_errors=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 
 import pydantic
 import yaml
@@ -19,13 +19,13 @@ from vqmm.errors import UserError, nearest
 
 
 class Section(pydantic.BaseModel):
-    """A config section: unknown keys are errors, values are immutable."""
+    """A config section: unknown keys are errors, numbers are finite, values are immutable."""
 
-    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 Fraction = Annotated[float, pydantic.Field(ge=0.0, le=1.0)]
-NonNegative = Annotated[float, pydantic.Field(ge=0.0, allow_inf_nan=False)]
+NonNegative = Annotated[float, pydantic.Field(ge=0.0)]
 Positive = Annotated[float, pydantic.Field(gt=0.0)]
 Count = Annotated[int, pydantic.Field(ge=1)]
 CountOrZero = Annotated[int, pydantic.Field(ge=0)]
@@ -173,6 +173,16 @@ class Adversarial(Section):
     hold_below: Fraction = 0.5  # one with a lower accuracy is not acted on
     average: Annotated[float, pydantic.Field(ge=0.0, lt=1.0)] = 0.999  # decay of decoders' averages; 0: none
 
+    @pydantic.model_validator(mode="after")
+    def _holds_apart(self) -> Self:
+        if self.hold_below > self.hold_above:
+            raise ValueError(
+                f"hold_below={self.hold_below:g} is above hold_above={self.hold_above:g}, so that a "
+                f"discriminator between them would neither learn nor be acted on; take {self.hold_above:g} "
+                "or less, or a greater hold_above"
+            )
+        return self
+
 
 class Loss(Section):
     """Weights; 0 switches a term off."""
@@ -208,6 +218,16 @@ class Schedule(Section):
     adversarial_ramp: CountOrZero = 200  # and reach their full weight over so many steps
     kl_ramp: CountOrZero = 500  # a vae's KL term grows over so many steps
 
+    @pydantic.model_validator(mode="after")
+    def _learns_before_it_acts(self) -> Self:
+        if self.adversarial_from < self.discriminator_from:
+            raise ValueError(
+                f"adversarial_from={self.adversarial_from} is before "
+                f"discriminator_from={self.discriminator_from}, when no discriminator has learned anything; "
+                f"take {self.discriminator_from} or more"
+            )
+        return self
+
 
 class Train(Section):
     steps: Count = 2000
@@ -220,7 +240,9 @@ class Train(Section):
     strategy: Literal["one", "mirrored", "multi_worker", "tpu"] = "one"
     devices: tuple[str, ...] = ()  # for mirrored; empty = all that are visible
     tpu: str = "local"  # for tpu: its name or grpc address; local = the one of this machine
-    mixed_precision: bool = False
+    mixed_precision: Literal[False, True, "bfloat16", "float16"] = (
+        False  # true: bfloat16, where the cards have it
+    )
     jit_compile: bool = False
     deterministic: bool = True
     validate_every: Count = 200  # steps
@@ -353,6 +375,8 @@ def _explain(error: Any, origin: str) -> str:
             f"{origin}: unknown key {key!r} (value {error['input']!r}){nearest(path[-1], legal)}; "
             f"legal keys here: {', '.join(legal)}"
         )
+    if error["type"] == "value_error":  # of a section's own check, which names its keys
+        return f"{origin}: {key}: {error['ctx']['error']}"
     return f"{origin}: {key}={error['input']!r}: {error['msg']}"
 
 

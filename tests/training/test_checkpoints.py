@@ -70,9 +70,9 @@ def test_keeps_so_many_and_one_best(tmp_path):
     assert sorted(p.name for p in (tmp_path / "last").glob("*.index")) == ["ckpt-3.index", "ckpt-4.index"]
     assert [p.name for p in (tmp_path / "best").glob("*.index")] == ["ckpt-3.index"]
     fresh, _ = make()
-    restore_model(fresh, checkpoints.best_path)
+    assert restore_model(fresh, [checkpoints.best_path]) == []
     assert int(fresh.step) == 3
-    restore_model(fresh, checkpoints.last_path)
+    assert restore_model(fresh, [checkpoints.last_path]) == []
     assert int(fresh.step) == 4
 
 
@@ -93,6 +93,25 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(tmp_path):
     (tmp_path / "last" / "ckpt-1.index").write_bytes(b"")
     with pytest.raises(UserError, match="no checkpoint can be read"):
         opened(tmp_path, model, optimizer).restore()
+
+
+def test_a_damaged_checkpoint_is_gone_once_training_has_gone_on_from_an_earlier_one(tmp_path):
+    """Else it would be the newest for ever, and its model's part may be whole."""
+    model, optimizer = make()
+    checkpoints = opened(tmp_path, model, optimizer)
+    model.train(optimizer, 0)
+    checkpoints.save()
+    for seed in range(2):
+        model.train(optimizer, seed)
+    checkpoints.save()
+    (tmp_path / "last" / "ckpt-3.index").write_bytes(b"")
+    model, optimizer = make()
+    checkpoints = opened(tmp_path, model, optimizer)
+    assert checkpoints.restore() == 1
+    model.train(optimizer, 0)
+    checkpoints.save()
+    assert sorted(p.name for p in (tmp_path / "last").glob("ckpt-3*")) == []
+    assert opened(tmp_path, model, optimizer).restore() == 2
 
 
 def test_the_folder_can_be_moved(tmp_path):
@@ -148,4 +167,4 @@ def test_another_model_is_refused(tmp_path):
     checkpoints.save()
     other = keras.Sequential([keras.layers.Input((7,)), keras.layers.Dense(2)])
     with pytest.raises(UserError, match="cannot read the checkpoint"):
-        restore_model(other, checkpoints.last_path)
+        restore_model(other, [checkpoints.last_path])

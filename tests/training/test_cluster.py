@@ -5,16 +5,25 @@ import os
 import re
 import subprocess
 import textwrap
+import types
 from pathlib import Path
 
+import kubernetes_validate
 import pytest
 import tensorflow as tf
+import yaml
 
 from vqmm.config import Train
 from vqmm.errors import UserError
+from vqmm.training import prior_loop, vocoder_loop
 from vqmm.training.cluster import Agreed, Cluster, Task, task_of
+from vqmm.training.loop import Training
+from vqmm.training.prior_loop import PriorTraining
+from vqmm.training.run_folder import RunFolder
 from vqmm.training.strategy import make_strategy
+from vqmm.training.vocoder_loop import VocoderTraining
 
+ROOT = Path(__file__).parents[2]
 MANY = Train(strategy="multi_worker")
 
 
@@ -67,6 +76,32 @@ def test_of_several_signals_all_take_one_that_stops(total, told, monkeypatch):
     assert cluster.agree(2, 9, False).signal == 2
 
 
+def test_what_the_chief_has_otherwise_is_named(monkeypatch):
+    chief, other = Cluster(None, Task(0, 2)), Cluster(None, Task(1, 2))
+    said = []
+    monkeypatch.setattr(chief, "_summed", lambda numbers: said.append(numbers) or numbers)
+    chief.check_same({"data": 7, "tokenizer": "0a1b", "config": "x"})
+    monkeypatch.setattr(other, "_summed", lambda numbers: said[0])
+    other.check_same({"data": 7, "tokenizer": "0a1b", "config": "x"})
+    assert all(float(int(number)) == number and int(number) < 2**53 for number in said[0])
+    with pytest.raises(UserError, match="worker 1 has another tokenizer and another config than the chief"):
+        other.check_same({"data": 7, "tokenizer": "0a1c", "config": "y"})
+
+
+@pytest.mark.parametrize("kind", [PriorTraining, VocoderTraining])
+def test_workers_compare_their_tokenizers_before_they_train(kind, monkeypatch):
+    compared = []
+    training = object.__new__(kind)
+    training.task, training.folder = Task(), RunFolder(Path("run"))
+    training.cluster = types.SimpleNamespace(check_same=compared.append)
+    training.tokenizer = types.SimpleNamespace(model="model")
+    for module in (prior_loop, vocoder_loop):
+        monkeypatch.setattr(module, "codebook_fingerprint", lambda model: f"that of the {model}")
+    monkeypatch.setattr(Training, "run", lambda self: compared.append("trained"))
+    training.run()
+    assert compared == [{"tokenizer": "that of the model"}, "trained"]
+
+
 def test_one_process_agrees_with_itself():
     cluster = Cluster(tf.distribute.get_strategy(), Task())
     assert cluster.agree(None, 7, False) == Agreed(0, 7, False)
@@ -77,10 +112,38 @@ def test_one_process_agrees_with_itself():
     assert float(weight) == 3.0
 
 
+@pytest.fixture(scope="module")
+def manifests():
+    """Of the guide's job."""
+    guide = (ROOT / "docs" / "distributed.md").read_text()
+    (text,) = re.findall(r"```yaml\n(.*?)```", guide, re.DOTALL)
+    return {part["kind"]: part for part in yaml.safe_load_all(text)}
+
+
+def test_the_guides_job_fits_its_schema_and_keeps_what_it_writes(manifests):
+    for manifest in manifests.values():
+        kubernetes_validate.validate(manifest, "1.30.0", strict=True)
+    job, pod = manifests["Job"]["spec"], manifests["Job"]["spec"]["template"]["spec"]
+    assert job["backoffLimit"] > 6  # that of Kubernetes: a few pods taken away would end the run
+    (train,) = pod["containers"]
+    kept = {volume["name"] for volume in pod["volumes"] if "persistentVolumeClaim" in volume}
+    mounts = {m["mountPath"]: m for m in train["volumeMounts"] if m["name"] in kept}
+    (command,) = train["args"]
+    assert mounts.keys() == {"/data", "/runs"} and not mounts["/runs"].get("readOnly")
+    assert "--data /data " in command and "--run /runs/" in command
+    storage = yaml.safe_load((ROOT / "deploy" / "kubernetes" / "storage.yaml").read_text())
+    (volume,) = pod["volumes"]
+    assert volume["persistentVolumeClaim"]["claimName"] == storage["metadata"]["name"]
+    assert storage["spec"]["accessModes"] == ["ReadWriteMany"]
+    (config,) = re.findall(r"--config (\S+)", command)
+    copied = re.findall(r"^COPY (\S+) \S+$", (ROOT / "deploy" / "Dockerfile").read_text(), re.MULTILINE)
+    assert (ROOT / config).is_file() and config.split("/")[0] in copied  # the image has it
+
+
 @pytest.fixture
 def guides_job(tmp_path):
     """Starts what a pod of the guide's job runs, with a python that says what it was given."""
-    guide = (Path(__file__).parents[2] / "docs" / "distributed.md").read_text()
+    guide = (ROOT / "docs" / "distributed.md").read_text()
     script = textwrap.dedent(re.search(r"args:\n +- \|\n(.*?)```", guide, re.DOTALL)[1])
     stub = tmp_path / "python"
     stub.write_text('#!/bin/sh\nprintf "%s\\n" "$TF_CONFIG"\ntrap "exit 0" TERM\nsleep "$NAP" & wait $!\n')

@@ -13,8 +13,8 @@ def test_summary_has_the_figures_that_matter_in_order():
 
 
 def test_what_tells_of_discriminators_is_among_them():
-    told = summary({"adversarial_weight_audio": 0.5, "discriminator_accuracy_audio": 0.75, "gradient_audio": 2.0})
-    assert told == "judged_audio 0.750  push_audio 0.500  gradient_audio 2.000"
+    figures = {"adversarial_weight_audio": 0.5, "discriminator_accuracy_audio": 0.75, "gradient_audio": 2.0}
+    assert summary(figures) == "judged_audio 0.750  push_audio 0.500  gradient_audio 2.000"
 
 
 @pytest.mark.parametrize("quiet, lines", [(0.0, 2), (1e9, 0)])

@@ -1,5 +1,9 @@
+import resource
+import time
+
 import numpy as np
 import tensorflow as tf
+from tensorboard.backend.event_processing.plugin_event_accumulator import EventAccumulator
 
 from vqmm.models import build_model
 from vqmm.training.tensorboard_log import TensorBoardLog
@@ -41,3 +45,43 @@ def test_writes_curves_pictures_sound_and_histograms(tiny_config, tmp_path):
     np.testing.assert_allclose(sound[:, 0], batch["audio"][0], atol=1e-4)
     counts = found["codes/audio/shared"][2][:, 2]
     assert counts.sum() == 3 * 2
+
+
+def test_points_after_a_checkpoint_that_is_continued_from_are_not_shown_twice(tiny_config, tmp_path):
+    for steps in (range(20, 120, 20), range(60, 160, 20), range(140, 200, 20)):
+        time.sleep(1.1)  # files are named after the second, as those of processes that take longer to start
+        board = TensorBoardLog(tmp_path, tiny_config)
+        for step in steps:
+            board.scalars(step, "train", {"loss": float(step + len(steps))})
+    events = EventAccumulator(str(tmp_path / "train"))
+    events.Reload()
+    found = {point.step: float(tf.make_ndarray(point.tensor_proto)) for point in events.Tensors("loss")}
+    assert [point.step for point in events.Tensors("loss")] == list(range(20, 200, 20))
+    assert found[40] == 45 and found[60] == 65 and found[180] == 183
+
+
+def test_a_full_disk_ends_the_board_and_not_the_training(tiny_config, tmp_path, caplog):
+    model = build_model(tiny_config)
+    board = TensorBoardLog(tmp_path, tiny_config)
+    board.scalars(1, "train", {"loss": 1.0})
+    _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (600, most))
+    try:
+        for step in range(2, 10):
+            board.scalars(step, "train", {"loss": 1.0, "reconstruction": 2.0})
+            board.scalars(step, "validation", {"loss": 1.0})
+        board.examples(10, model, {})  # nothing is made that could not be written
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+    (told,) = caplog.messages
+    assert f"cannot write {tmp_path}: " in told and "File too large" in told and "goes on without" in told
+    assert (tmp_path / "train").is_dir() and "\n" not in told
+
+
+def test_a_folder_that_cannot_be_made_ends_the_board_too(tiny_config, tmp_path, caplog):
+    (tmp_path / "file").touch()
+    board = TensorBoardLog(tmp_path / "file", tiny_config)
+    for step in (1, 2):
+        board.scalars(step, "train", {"loss": 1.0})
+    (told,) = caplog.messages
+    assert f"cannot write {tmp_path / 'file'}: " in told

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import hashlib
 import io
@@ -69,6 +70,7 @@ def prepare(
     workers: int | None = None,
     progress: bool = True,
     beam: Sequence[str] | None = None,
+    work: Path | None = None,
 ) -> Prepared:
     """Decodes what a manifest names and writes shards, `dataset.json` and `rejected.csv`.
 
@@ -87,6 +89,7 @@ def prepare(
         progress: show a bar on a terminal.
         beam: options of Apache Beam, which then does the work in place of `workers`, see
             `vqmm.data.beam_runner`; None for the processes of this machine. The files are the same.
+        work: what `vqmm.data.resume.claimed` gave for `out`, where the caller holds it already.
 
     Returns:
         A `Prepared`.
@@ -102,7 +105,7 @@ def prepare(
     rows = assign_splits(rows, config.seed)
     folder = manifest.parent.resolve()
     plan = plan_shards(rows, folder, config.data)
-    with claimed(out) as work:
+    with claimed(out) if work is None else contextlib.nullcontext(work) as work:
         refuse_other(out, work, made_from)
         notes: dict[str, Any] = {}
         reused = 0

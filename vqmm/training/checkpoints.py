@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,12 +51,12 @@ class Checkpoints:
     @property
     def last_path(self) -> str | None:
         """The newest checkpoint that training can continue from."""
-        return self._current or self._last.latest_checkpoint
+        return self._current or next(iter(checkpoints_in(self._last.directory)), None)
 
     @property
     def best_path(self) -> str | None:
         """The best checkpoint."""
-        return self._best.latest_checkpoint
+        return next(iter(checkpoints_in(self._best.directory)), None)
 
     def save(self) -> None:
         """Writes a checkpoint to continue from. Raises `UserError` where it cannot."""
@@ -76,18 +76,11 @@ class Checkpoints:
         Raises:
             UserError: there are checkpoints, but none can be read.
         """
-        # Not those that the manager knows: where the clock has gone back, it forgets them.
-        found = sorted(Path(self._last.directory).glob("ckpt-*.index"), key=_number, reverse=True)
-        paths = [str(path.with_suffix("")) for path in found]
-        self.passed_over = []
-        for path in paths:
-            try:
-                # A variable that the checkpoint lacks, or has too many, is an error.
-                self._last.checkpoint.restore(path).assert_consumed()
-                self._current = path
-                return step_of(self.model)
-            except UNREADABLE as error:
-                self.passed_over.append(f"{path}: {_line(error)}")
+        paths = checkpoints_in(self._last.directory)
+        found, self.passed_over = first_readable(paths, self._restore)
+        if found is not None:
+            self._current = found
+            return step_of(self.model)
         if not paths:
             return None
         raise UserError(
@@ -95,17 +88,21 @@ class Checkpoints:
             f"remove {Path(paths[0]).parent} to start again"
         )
 
+    def _restore(self, path: str) -> None:
+        # A variable that the checkpoint lacks, or has too many, is an error.
+        self._last.checkpoint.restore(path).assert_consumed()
+
     def _write(self, manager: Any) -> None:
-        before = self.last_path if manager is self._last else manager.latest_checkpoint
+        before = self.last_path if manager is self._last else self.best_path
         try:
             manager.save(checkpoint_number=step_of(self.model))
-            _forget_others(manager, self._keep if manager is self._last else 1)
+            _forget_others(manager, self._keep if manager is self._last else 1, step_of(self.model))
         except (tf.errors.OpError, OSError) as error:
             _sweep(Path(manager.directory))
             intact = f"the earlier one, {before}, is intact" if before else "there is no earlier one"
             raise UserError(
                 f"cannot write a checkpoint to {manager.directory} at step {step_of(self.model)}: "
-                f"{_line(error)}; {intact}. Free some space and run the same command again"
+                f"{one_line(error)}; {intact}. Free some space and run the same command again"
             ) from None
 
 
@@ -114,17 +111,58 @@ def step_of(model: Any) -> int:
     return int(np.asarray(model.step))  # int() itself knows no variable with a copy on each replica
 
 
-def restore_model(model: Any, path: str) -> None:
-    """Restores the model's part of a checkpoint.
+def checkpoints_in(folder: str | Path) -> list[str]:
+    """The complete checkpoints of a folder, newest first, by the step that each is named after."""
+    # Not those of TensorFlow's own list: a process that is killed may leave a checkpoint before the
+    # list names it, and where the clock has gone back, older ones are forgotten.
+    found = sorted(Path(folder).glob("ckpt-*.index"), key=_number, reverse=True)
+    return [str(path.with_suffix("")) for path in found]
+
+
+def first_readable(paths: Iterable[str], read: Callable[[str], Any]) -> tuple[str | None, list[str]]:
+    """Reads one checkpoint after another until one can be read.
+
+    Args:
+        paths: of checkpoints, the one that is wanted most first.
+        read: restores one, and raises what TensorFlow does.
+
+    Returns:
+        The path that could be read, None where none could; what was passed over, and why.
+    """
+    passed_over: list[str] = []
+    for path in paths:
+        try:
+            read(path)
+            return path, passed_over
+        except UNREADABLE as error:
+            passed_over.append(f"{path}: {one_line(error)}")
+    return None, passed_over
+
+
+def restore_model(model: Any, paths: Sequence[str]) -> list[str]:
+    """Restores the model's part of the first checkpoint that can be read.
+
+    Args:
+        model: whose variables are set.
+        paths: of checkpoints, the one that is wanted most first.
+
+    Returns:
+        What was passed over, and why.
 
     Raises:
-        UserError: the checkpoint is damaged or is of another model.
+        UserError: all are damaged or of another model.
     """
-    try:
-        status = _state(model).restore(path)
-        status.assert_existing_objects_matched().expect_partial()
-    except UNREADABLE as error:
-        raise UserError(f"cannot read the checkpoint {path}: {_line(error)}") from None
+
+    def read(path: str) -> None:
+        _state(model).restore(path).assert_existing_objects_matched().expect_partial()
+
+    found, passed_over = first_readable(paths, read)
+    if found is None:
+        raise UserError(
+            f"cannot read the checkpoint {'; nor '.join(passed_over)}; "
+            f"remove {Path(paths[0]).parent.parent} to start again"
+        )
+    return passed_over
 
 
 def _state(model: Any, **more: Any) -> tf.train.Checkpoint:
@@ -148,17 +186,20 @@ def _sweep(folder: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def _forget_others(manager: Any, keep: int) -> None:
-    """Removes checkpoints that the manager lost sight of, once it has as many as it keeps."""
+def _forget_others(manager: Any, keep: int, step: int) -> None:
+    """Removes checkpoints that the manager lost sight of, once it has as many as it keeps.
+
+    Those of later steps go at once: training has begun again before them.
+    """
     held = {Path(path).name for path in manager.checkpoints}
-    if len(held) == keep:
-        for path in Path(manager.directory).glob("ckpt-*.index"):
-            if path.stem not in held:
-                path.unlink(missing_ok=True)
-        _sweep(Path(manager.directory))
+    for path in Path(manager.directory).glob("ckpt-*.index"):
+        if _number(path) > step or (len(held) == keep and path.stem not in held):
+            path.unlink(missing_ok=True)
+    _sweep(Path(manager.directory))
 
 
-def _line(error: Exception) -> str:
+def one_line(error: Exception) -> str:
+    """What TensorFlow says of an error, without the names that only TensorFlow knows."""
     text = getattr(error, "message", None) or str(error) or type(error).__name__
     text = re.sub(r"\{\{.*?\}\}|\[Op:\w+\]|\S*\.tempstate\d+;", "", text)  # names inside of TensorFlow
     return " ".join(text.split())[:300]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import signal as signals
@@ -135,15 +136,18 @@ class Cluster:
         other = found if found in (0, *SIGNALS) else signals.SIGTERM
         return Agreed(signal or int(other), taken, bool(over))
 
-    def check_same(self, facts: Mapping[str, int]) -> None:
-        """Compares what every process must have alike, as numbers below 2**53.
+    def check_same(self, facts: Mapping[str, int | str]) -> None:
+        """Compares what every process must have alike.
+
+        Args:
+            facts: by name; numbers below 2**53, or texts.
 
         Raises:
             UserError: the chief has another one.
         """
         if self.task.count == 1:
             return
-        mine = list(facts.values())
+        mine = [_number(fact) for fact in facts.values()]
         chiefs = self._summed(mine if self.task.chief else [0] * len(mine))
         other = [name for name, a, b in zip(facts, mine, chiefs, strict=True) if a != int(b)]
         if other:
@@ -192,3 +196,10 @@ class Cluster:
 
             self._sum = total
         return (self._sum(tf.constant(numbers, tf.float64)) / self._local).numpy()
+
+
+def _number(fact: int | str) -> int:
+    """The same for the same text in every process, and exact in double precision."""
+    return (
+        fact if isinstance(fact, int) else int.from_bytes(hashlib.sha256(fact.encode()).digest()[:6], "big")
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,10 @@ import tensorflow as tf
 from vqmm.config import Config
 from vqmm.errors import UserError
 from vqmm.models import PairAutoencoder, Prior, Vocoder, build_model, build_vocoder
-from vqmm.training.checkpoints import restore_model
+from vqmm.training.checkpoints import checkpoints_in, restore_model
 from vqmm.training.precision import precision
+
+log = logging.getLogger("vqmm.training")
 
 
 def save_model(model: PairAutoencoder | Prior | Vocoder, path: Path) -> None:
@@ -51,26 +54,30 @@ def load_model(path: Path) -> Any:
 def model_from_checkpoint(
     config: Config, folders: Sequence[Path], build: Callable[[], Any] | None = None
 ) -> Any:
-    """Builds the model of `config` with the weights of the first folder that has a checkpoint.
+    """Builds the model of `config` with the weights of the first checkpoint that can be read.
+
+    What is passed over is told as a warning of the logger `vqmm.training`.
 
     Args:
         config: of the run.
-        folders: of checkpoints.
+        folders: of checkpoints, the one that is wanted most first; of each the newest comes first.
         build: makes the model; None: as `build_model` or `build_vocoder` does.
 
     Raises:
-        UserError: none of the folders has one, or it does not fit the config.
+        UserError: none of the folders has one, or all are damaged or do not fit the config.
     """
-    for folder in folders:
-        path = tf.train.latest_checkpoint(folder)
-        if path is not None:
-            with precision(config.train):
-                made = build_model if config.vocoder is None else build_vocoder
-                model = build() if build else made(config)
-            restore_model(model, path)
-            return model
-    run = folders[0].parent.parent
-    raise UserError(f"{run} has neither model.keras nor a checkpoint yet; train it further, then try again")
+    paths = [path for folder in folders for path in checkpoints_in(folder)]
+    if not paths:
+        run = folders[0].parent.parent
+        raise UserError(
+            f"{run} has neither model.keras nor a checkpoint yet; train it further, then try again"
+        )
+    with precision(config.train):
+        made = build_model if config.vocoder is None else build_vocoder
+        model = build() if build else made(config)
+    for told in restore_model(model, paths):
+        log.warning("a checkpoint cannot be read, the next one is taken: %s", told)
+    return model
 
 
 def _reason(error: Any) -> str:

@@ -11,13 +11,18 @@ import tensorflow as tf
 from vqmm.config import Train
 
 
-def policy_name(mixed: bool) -> str:
+def policy_name(mixed: bool | str) -> str:
     """The Keras dtype policy for this machine.
 
     bfloat16 needs no loss scaling; NVIDIA cards before compute capability 8.0 lack it.
+
+    Args:
+        mixed: `train.mixed_precision`: True for the format that the cards here have, or its name.
     """
     if not mixed:
         return "float32"
+    if isinstance(mixed, str):
+        return f"mixed_{mixed}"
     cards = tf.config.list_physical_devices("GPU")
     abilities = [tf.config.experimental.get_device_details(card).get("compute_capability") for card in cards]
     old = any(ability is not None and ability < (8, 0) for ability in abilities)

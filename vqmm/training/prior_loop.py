@@ -15,6 +15,7 @@ from vqmm.data.records import Dataset
 from vqmm.encoding import codebook_fingerprint
 from vqmm.errors import UserError
 from vqmm.models import Prior, layout_of
+from vqmm.training.cluster import lost_workers_told
 from vqmm.training.loop import Training, deterministic_ops
 from vqmm.training.model_file import model_from_checkpoint
 from vqmm.training.precision import precision
@@ -114,6 +115,11 @@ class PriorTraining(Training):
         self.tokenizer = tokenizer
         self._tables: dict[str, TokenTable] = {}
         super().__init__(config, dataset, *args)
+
+    def run(self) -> Run:
+        with lost_workers_told(self.task, self.folder.path):
+            self.cluster.check_same({"tokenizer": codebook_fingerprint(self.tokenizer.model)})
+        return super().run()
 
     def build(self) -> Prior:
         return build_prior(self.config, self.tokenizer, self.dataset.labels)

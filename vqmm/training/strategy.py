@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import functools
 import json
+import logging
+import os
 import re
+import textwrap
 
 import tensorflow as tf
 
 from vqmm.config import Train
 from vqmm.errors import UserError
 from vqmm.training.cluster import cluster_text, task_of
+
+log = logging.getLogger("vqmm.training")
 
 
 def make_strategy(train: Train) -> tf.distribute.Strategy:
@@ -21,7 +26,7 @@ def make_strategy(train: Train) -> tf.distribute.Strategy:
             `devices`, or over all GPUs where that is empty. `CPU:0`, `CPU:1`, …
             split the processor into that many devices, to try things out.
             `"multi_worker"` is over all devices of all processes that `TF_CONFIG` lists,
-            or that Slurm started; it waits for them. `"tpu"` is over the cores of the
+            or that Slurm started; it waits for them, and says so. `"tpu"` is over the cores of the
             TPU named `tpu`; `"local"` is the one of this machine.
 
     Returns:
@@ -29,10 +34,16 @@ def make_strategy(train: Train) -> tf.distribute.Strategy:
         process may train several models one after the other.
 
     Raises:
-        UserError: a device is not there, `batch_size` cannot be split evenly, or
-            settings exclude each other.
+        UserError: a device is not there, `batch_size` cannot be split evenly,
+            settings exclude each other, or a worker cannot start.
     """
+    if train.tpu != Train().tpu and train.strategy != "tpu":
+        raise UserError(
+            f"train.tpu={train.tpu!r} is for train.strategy=tpu, and this is {train.strategy}; "
+            f"set train.strategy=tpu, or leave it at train.tpu={Train().tpu}"
+        )
     if train.strategy == "one":
+        _refuse_devices(train, "one takes the default device: set train.strategy=mirrored")
         return tf.distribute.get_strategy()
     makers = {"mirrored": _over_devices, "multi_worker": _over_processes, "tpu": _over_cores}
     strategy = makers[train.strategy](train)
@@ -61,18 +72,21 @@ def _over_devices(train: Train) -> tf.distribute.Strategy:
 
 def _over_processes(train: Train) -> tf.distribute.Strategy:
     task_of(train)  # tells what is wrong with TF_CONFIG
-    if train.devices:
-        raise UserError(
-            f"train.devices={list(train.devices)} is for mirrored training; multi_worker takes all devices "
-            "that each process sees: hide some with CUDA_VISIBLE_DEVICES"
-        )
+    _refuse_devices(
+        train, "multi_worker takes all devices that each process sees: hide some with CUDA_VISIBLE_DEVICES"
+    )
     return _multi_worker(cluster_text())
 
 
 def _over_cores(train: Train) -> tf.distribute.Strategy:
-    if train.devices:
-        raise UserError(f"train.devices={list(train.devices)} is for mirrored training; tpu takes all cores")
+    _refuse_devices(train, "tpu takes all cores")
     return _tpu(train.tpu)
+
+
+def _refuse_devices(train: Train, instead: str) -> None:
+    if train.devices:
+        given = list(train.devices)
+        raise UserError(f"train.devices={given} is for mirrored training; {instead}, or set train.devices=[]")
 
 
 @functools.cache
@@ -93,13 +107,25 @@ def _tpu(name: str) -> tf.distribute.TPUStrategy:
 @functools.cache
 def _multi_worker(text: str) -> tf.distribute.MultiWorkerMirroredStrategy:
     told = json.loads(text)
+    jobs, kind, place = told["cluster"], told["task"]["type"], int(told["task"]["index"])
+    hosts = [host for job in ("chief", "worker") for host in jobs.get(job, ())]
+    here = jobs[kind][place]
+    who = f"worker {hosts.index(here)} of {len(hosts)}"
     resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
-        tf.train.ClusterSpec(told["cluster"]),
-        task_type=told["task"]["type"],
-        task_id=int(told["task"]["index"]),
-        rpc_layer=told.get("rpc_layer", "grpc"),
+        tf.train.ClusterSpec(jobs), task_type=kind, task_id=place, rpc_layer=told.get("rpc_layer", "grpc")
     )
-    return tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
+    others = textwrap.shorten(", ".join(host for host in hosts if host != here), 200)
+    if others:  # told before: TensorFlow lets neither a thread nor a signal in while it waits
+        log.warning(
+            "%s starts at %s and waits for %s; only kill -9 %d ends that", who, here, others, os.getpid()
+        )
+    try:
+        return tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
+    except tf.errors.OpError as error:
+        raise UserError(
+            f"{who} cannot start at {here} ({' '.join(error.message.split())[:200]}): see whether another "
+            "process has that port, an earlier worker perhaps, and whether every worker has its own index"
+        ) from None
 
 
 @functools.cache

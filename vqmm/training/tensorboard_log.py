@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +13,20 @@ import tensorflow as tf
 
 from vqmm.config import Config
 from vqmm.models import VQVAE, PairAutoencoder
+from vqmm.training.checkpoints import one_line
 from vqmm.voice import griffin_lim
+
+log = logging.getLogger("vqmm.training")
 
 EXAMPLES = 8  # pictures and spectrograms
 CLIPS = 3  # sounds: each takes a tenth of a second to rebuild
 
 
 class TensorBoardLog:
-    """Writes event files.
+    """Writes event files, until one cannot be written: training goes on without them.
+
+    That is told once, as a warning of the logger `vqmm.training`. Where a run is continued, TensorBoard
+    is told to forget the points that an interrupted part has left beyond.
 
     Args:
         folder: of the event files; one folder inside for each split.
@@ -30,13 +37,16 @@ class TensorBoardLog:
         self.folder = folder
         self.config = config
         self._writers: dict[str, Any] = {}
+        self._over = False
 
     def scalars(self, step: int, split: str, figures: Mapping[str, float]) -> None:
         """Adds a point to the curve of each figure."""
-        with self._writer(split).as_default(step):
+
+        def write() -> None:
             for name, value in figures.items():
                 tf.summary.scalar(name, value)
-        self._writer(split).flush()
+
+        self._add(step, split, write)
 
     def examples(self, step: int, model: PairAutoencoder, batch: Mapping[str, np.ndarray]) -> None:
         """Shows what the model makes of a batch of pairs.
@@ -45,6 +55,8 @@ class TensorBoardLog:
         codes, and rebuilt from the shared codes of the other modality alone. The
         code histograms are over the whole batch.
         """
+        if self._over:
+            return
         given = {name: tf.convert_to_tensor(batch[name]) for name in ("audio", "image")}
         first = {name: value[:EXAMPLES] for name, value in given.items()}
         codes = {}
@@ -60,7 +72,8 @@ class TensorBoardLog:
             "original": batch["audio"][:CLIPS],
             "rebuilt": griffin_lim(self.config)(columns["audio"][1][:CLIPS]),
         }
-        with self._writer("validation").as_default(step):
+
+        def write() -> None:
             tf.summary.image("pictures", np.concatenate(columns["image"], axis=2), max_outputs=EXAMPLES)
             tf.summary.image("spectrograms", _coloured(columns["audio"]), max_outputs=EXAMPLES)
             for title, clips in sounds.items():
@@ -70,11 +83,30 @@ class TensorBoardLog:
                 for part, values in found._asdict().items():
                     if values is not None:
                         tf.summary.histogram(f"codes/{name}/{part}", values)
-        self._writer("validation").flush()
 
-    def _writer(self, split: str) -> Any:
-        if split not in self._writers:
-            self._writers[split] = tf.summary.create_file_writer(str(self.folder / split))
+        self._add(step, "validation", write)
+
+    def _add(self, step: int, split: str, write: Callable[[], None]) -> None:
+        if self._over:
+            return
+        try:
+            writer = self._writers.get(split) or self._open(split, step)
+            with writer.as_default(step):
+                write()
+            writer.flush()
+        except (OSError, tf.errors.OpError) as error:
+            self._over = True
+            log.warning(
+                "cannot write %s: %s; training goes on without TensorBoard", self.folder, one_line(error)
+            )
+
+    def _open(self, split: str, step: int) -> Any:
+        folder, v1 = str(self.folder / split), tf.compat.v1
+        # All but the first of these make TensorBoard drop points from this step on. Its file comes
+        # before the other one, in time and by name.
+        with tf.Graph().as_default(), v1.summary.FileWriter(folder) as sessions:
+            sessions.add_session_log(v1.SessionLog(status=v1.SessionLog.START), step)
+        self._writers[split] = tf.summary.create_file_writer(folder)
         return self._writers[split]
 
 

@@ -7,13 +7,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from vqmm.config import Config
-from vqmm.data.batches import TrainingBatches, evaluation_batches
+from vqmm.data.batches import WHOLE, Part, TrainingBatches, evaluation_batches
 from vqmm.data.records import Dataset
 from vqmm.encoding import codebook_fingerprint
 from vqmm.models import Vocoder, build_vocoder
+from vqmm.training.cluster import lost_workers_told
 from vqmm.training.loop import Training, deterministic_ops
 from vqmm.training.precision import precision
 from vqmm.training.progress import TrainingProgress
@@ -64,6 +66,12 @@ class VocoderTraining(Training):
         self.tokenizer = tokenizer
         super().__init__(config, dataset, *args)
 
+    def run(self) -> Run:
+        known = "" if self.tokenizer is None else codebook_fingerprint(self.tokenizer.model)
+        with lost_workers_told(self.task, self.folder.path):
+            self.cluster.check_same({"tokenizer": known})
+        return super().run()
+
     def build(self) -> Vocoder:
         return build_vocoder(self.config)
 
@@ -76,7 +84,9 @@ class VocoderTraining(Training):
         kept = batches.map(lambda batch: {name: batch[name] for name in ("audio", "audio_mask")})
         if self.tokenizer is None or self.config.vocoder is None:
             return kept
-        return kept.map(_partly_rebuilt(self.tokenizer.model, self.config.vocoder.rebuilt))
+        part = Part(self.task.index, self.task.count)
+        share, size = self.config.vocoder.rebuilt, self.config.train.batch_size
+        return kept.map(partly_rebuilt(self.tokenizer.model, share, size, part))
 
     def validation(self) -> VocoderValidation | None:
         if not self.dataset.counts.get("validation", {}).get("recordings"):
@@ -90,14 +100,31 @@ class VocoderTraining(Training):
         """Curves alone."""
 
 
-def _partly_rebuilt(model: Any, share: float) -> Any:
-    """Gives the first `share` of a batch, whose order is random, the log-mel that a tokenizer rebuilds."""
+def partly_rebuilt(model: Any, share: float, size: int, part: Part = WHOLE) -> Any:
+    """Gives a share of a batch, whose order is random, the log-mel that a tokenizer rebuilds.
+
+    Args:
+        model: of the tokenizer.
+        share: of the clips.
+        size: clips of a whole batch.
+        part: of it, which a batch here is: each process rebuilds its own.
+
+    Returns:
+        A function that adds `log_mel`, f32[B, frames, mels, 1], to a batch with `audio`, f32[B, samples].
+    """
+    # By the row of the whole batch, so that it is the same for any number of processes; every so
+    # many rows, so that each of them has as much to do.
+    chosen = np.diff(np.floor(np.arange(size + 1) * share + 0.5)) > 0
+    mine = chosen[part.rows(size)]
+    order = np.argsort(~mine, kind="stable")  # those that are rebuilt first
+    back = np.argsort(order)
+    count = int(mine.sum())
 
     def given(batch: Mapping[str, Any]) -> dict[str, Any]:
-        count = round(share * batch["audio"].shape[0])
-        rebuilt = model.reconstruct(batch["audio"][:count], "audio")
-        plain = model.log_mel(batch["audio"][count:])
-        return {**batch, "log_mel": tf.concat([rebuilt, plain], axis=0)}
+        audio = tf.gather(batch["audio"], order)
+        rebuilt = model.reconstruct(audio[:count], "audio")
+        plain = model.log_mel(audio[count:])
+        return {**batch, "log_mel": tf.gather(tf.concat([rebuilt, plain], axis=0), back)}
 
     return tf.autograph.experimental.do_not_convert(given)
 
