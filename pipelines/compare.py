@@ -25,7 +25,8 @@ EXAMPLES = """\
   python -m pipelines.compare configs/a.yaml configs/b.yaml --data data/mine --out runs/ab --set seed=7
 
 Each run trains and is judged by the verbs, in a process of its own, in OUT/CONFIG/seedN. A run that is
-there is resumed, or taken as it is; one of another config or other data is refused."""
+there is resumed, or taken as it is, or judged again where an earlier version judged it; one of another config
+or other data is refused."""
 
 
 COLUMN = 34  # characters that a column of figures with their intervals takes
@@ -260,8 +261,10 @@ def _finished(folder: Path, config: Config, dataset: Dataset) -> bool:
         return False  # the verbs go on from what is there
     if not judged.exists():
         return False
+    from vqmm.evaluation.compared_figures import FORMAT_VERSION
+
     tree = json.loads(judged.read_text(encoding="utf-8"))  # `evaluate` may have had others since
-    if "named" in tree.get("generation", {}):
+    if tree.get("format_version") != FORMAT_VERSION or "named" in tree.get("generation", {}):
         return False
     data = tree["data"]
     return data["checksum"] == dataset.checksum and data["split"] == "test"

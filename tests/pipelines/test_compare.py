@@ -9,7 +9,7 @@ from rich.console import Console
 
 from pipelines import compare
 from vqmm.config import save_config
-from vqmm.evaluation.compared_figures import FIGURES
+from vqmm.evaluation.compared_figures import FIGURES, FORMAT_VERSION
 from vqmm.evaluation.comparison import Spread
 from vqmm.training.run_folder import create_run, identity
 
@@ -105,10 +105,15 @@ def test_figures_that_are_not_of_what_is_asked_are_made_anew(tiny_config, tiny_d
         run.model.touch()
     assert not asked()  # it has not been judged
     judged = {"checksum": tiny_data.checksum, "split": "test"}
+    now = {"format_version": FORMAT_VERSION}
+    named = {"generation": {"extractors": {}, "named": {"image": {}}}}
     for data in (judged, {**judged, "checksum": "other"}, {**judged, "split": "train"}):
-        (tmp_path / "evaluation.json").write_text(json.dumps({"data": data}))
+        (tmp_path / "evaluation.json").write_text(json.dumps({**now, "data": data}))
         assert asked() == (data == judged)
-    (tmp_path / "evaluation.json").write_text(json.dumps({"data": judged}))
+    for tree in ({"format_version": 1}, {**now, **named}):  # by an earlier version, by one's own classifier
+        (tmp_path / "evaluation.json").write_text(json.dumps({**tree, "data": judged}))
+        assert not asked()
+    (tmp_path / "evaluation.json").write_text(json.dumps({**now, "data": judged}))
     assert asked(keep_checkpoints=5) and not asked(steps=99) and not asked(model="last")
 
 

@@ -129,3 +129,31 @@ def test_what_is_no_classifier_of_these_items_is_told_in_one_line(verb, run, tin
         "evaluate", "--run", run, "--data", data, "--image-extractor", tmp_path / "mine.keras"
     ).refusal()
     assert "the split has 0 pictures" in alone
+
+
+def test_a_prior_is_judged_by_it_as_well(verb, tiny_run, tiny_data, tmp_path):
+    config, run = tmp_path / "prior.yaml", tmp_path / "prior"
+    config.write_text(
+        yaml.safe_dump(
+            {
+                "name": "tiny-prior",
+                "prior": {"dim": 8, "depth": 1, "heads": 2, "sampling": {"steps": 2}},
+                "train": {
+                    "steps": 2, "batch_size": 8, "warmup_steps": 1, "monitor": "loss", "validate_every": 2,
+                    "checkpoint_every": 2, "tensorboard": False,
+                },
+                "evaluate": {"batch_size": 8, "generated": 8, "bootstrap": 20},
+            }
+        )
+    )  # fmt: skip
+    words = ("--config", config, "--data", tiny_data.folder, "--run", run, "--tokenizer", tiny_run)
+    assert verb("train", *words, "--json").status == 0
+    path, model = tmp_path / "mine.keras", classifier("image")
+    model.save(path)
+    said = verb("evaluate", "--run", run, "--data", tiny_data.folder, "--image-extractor", path)
+    assert said.status == 0 and "image, Fréchet distance" in said.out, said
+    made = json.loads((run / "evaluation.json").read_text())["generation"]
+    assert made["named"]["image"]["fingerprint"] == fingerprint(model) and made["extractors"] == {}
+    assert set(made["unconditional"]) == {"image"} and "classifier_score" in made["unconditional"]["image"]
+    page = (run / "report" / "index.html").read_text()
+    assert f"pictures, as sets by the classifier {path}" in page and fingerprint(model) in page

@@ -22,6 +22,7 @@ from vqmm.evaluation.alignment import (
 )
 from vqmm.evaluation.cases import Cases
 from vqmm.evaluation.codebook import codebook_section
+from vqmm.evaluation.compared_figures import FORMAT_VERSION
 from vqmm.evaluation.cost import cost_section
 from vqmm.evaluation.extractors import SetJudge, fit_extractors
 from vqmm.evaluation.generation import generation_section
@@ -29,8 +30,6 @@ from vqmm.evaluation.latents import latents_section
 from vqmm.evaluation.material import Material, gather_material, judging_config, spec_differences
 from vqmm.evaluation.reconstruction import reconstruction_section
 from vqmm.models import VQVAE
-
-FORMAT_VERSION = 1
 
 
 def evaluate(

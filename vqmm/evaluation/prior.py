@@ -10,6 +10,7 @@ import numpy as np
 from vqmm.config import Config
 from vqmm.data.records import Dataset
 from vqmm.encoding import KINDS
+from vqmm.evaluation.compared_figures import FORMAT_VERSION
 from vqmm.evaluation.cost import cost_section
 from vqmm.evaluation.draws import PriorDraws
 from vqmm.evaluation.extractors import Extractor, SetJudge
@@ -19,8 +20,6 @@ from vqmm.evaluation.memorising import memorising_section
 from vqmm.evaluation.reconstruction import waveforms
 from vqmm.models import Prior
 from vqmm.models.generator import Drawn, Generator
-
-FORMAT_VERSION = 1
 
 
 def judge_prior(
