@@ -38,6 +38,7 @@ COUNTS = {"train": 24, "validation": 8, "test": 8}
 # Files that take a minute or more, the longest first.
 LONGEST = (
     "test_strategy",
+    "test_compare_kinds",
     "test_train",
     "test_loop",
     "test_step_runner",
