@@ -24,6 +24,8 @@ import jax.numpy as jnp  # noqa: E402
 import keras  # noqa: E402
 from keras import ops  # noqa: E402
 
+from vqmm.atomic import write_atomic  # noqa: E402
+
 SPEND = 1.0  # seconds to repeat for
 TOKENS, DIM = 65_536, 64
 CODES = (1024, 8192, 65_536)
@@ -169,7 +171,7 @@ def main() -> None:
     if args.json:
         versions = {"jax": jax.__version__, "keras": keras.__version__}
         tree = {"device": device.device_kind, "versions": versions, "ceilings": limits, "rows": rows}
-        args.json.write_text(json.dumps(tree, indent=2) + "\n")
+        write_atomic(args.json, json.dumps(tree, indent=2) + "\n")
 
 
 if __name__ == "__main__":

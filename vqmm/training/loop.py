@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -134,7 +133,8 @@ class Training:
         self.seconds = lines[-1]["seconds"] if lines else 0.0
         self.began = time.monotonic()
         with lost_workers_told(self.task, self.folder.path):
-            self.cluster.check_same({"config": _number(self.config), "data": _number(self.dataset.checksum)})
+            facts = {"config": self.config.model_dump_json(), "data": self.dataset.checksum}
+            self.cluster.check_same(facts)
             if self.task.chief and not self.step:
                 self._teach_perceiver()
             self._follow_chief(self.optimizers)
@@ -305,9 +305,3 @@ class Training:
         self.model = self.finished_model()
         save_model(self.model, self.folder.model)
         return Run(self.config, self.model, self.folder.path, int(self.model.step))
-
-
-def _number(fact: Any) -> int:
-    """The same for the same fact in every process, and exact in double precision."""
-    told = fact.model_dump_json() if isinstance(fact, Config) else str(fact)
-    return int.from_bytes(hashlib.sha256(told.encode()).digest()[:6], "big")
