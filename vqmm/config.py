@@ -200,7 +200,7 @@ class Loss(Section):
     sinkhorn_epsilon: Positive = 0.05
     sinkhorn_rounds: Count = 3
     perceptual: NonNegative = 1.0  # of a vqgan's pictures
-    features: str = "random"  # where it is measured: random, taught, vgg16, or a Keras model's file
+    features: str = "random"  # where: random, taught, vgg16, or a file (.h5 of VGG16, or .keras)
     multiresolution: NonNegative = 1.0  # of a vqgan's spectrograms
     adversarial: Adversarial = Adversarial()
     kl: NonNegative = 0.05  # of a vae: nats per element; 1 is the bound for errors of unit scale
