@@ -35,6 +35,10 @@ def test_snippets_of_a_guide_run(guide, monkeypatch):
             32,
             1,
         )
+    if guide.stem == "metrics":
+        low, high = names["distance"].ci95
+        assert 2.0 < names["distance"].value < 2.5 and low < names["distance"].value < high
+        assert names["decibels"].shape == (4,) and names["decibels"].min() > 20.0
     if guide.stem == "export":
         assert names["codes"]["shared"].shape == (1, 8) and names["codes"]["private"].shape == (1, 104)
         assert names["picture"].shape == (1, 32, 32, 1)
