@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import math
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,6 +19,7 @@ from vqmm.data.records import Dataset
 from vqmm.errors import UserError
 from vqmm.training.prior_run import prior_config
 from vqmm.training.run_folder import RunFolder, check_same, has_weights, identity
+from vqmm.training.stop_signals import leaving_on_sigterm
 
 DESCRIPTION = "Trains and judges configs on the same data, over seeds; writes comparison.json and .html."
 EXAMPLES = """\
@@ -80,7 +83,12 @@ class Plan(NamedTuple):
 
 
 def main(args: argparse.Namespace) -> None:
-    """Trains what is missing, judges it, writes and shows the table."""
+    """Trains what is missing, judges it, writes and shows the table. SIGTERM stops the run at hand, too."""
+    with leaving_on_sigterm("compare"):
+        _compare(args)
+
+
+def _compare(args: argparse.Namespace) -> None:
     files = _configs(args)
     against = args.against or next(iter(files))
     if against not in files:
@@ -272,9 +280,13 @@ def _finished(folder: Path, config: Config, dataset: Dataset) -> bool:
 
 def _train_and_judge(config: Path, data: str, folder: Path, sets: list[str], quiet: bool) -> None:
     words = [word for pair in sets for word in ("--set", pair)]
-    trained = (folder / "model.keras").exists()
+    model = RunFolder(folder).model
+    before = model.stat() if model.exists() else None
     peak = _verb(quiet, "train", "--config", config, "--data", data, "--run", folder, *words)
-    if not trained:  # else the verb had nothing to do, and its memory tells nothing
+    after = model.stat() if model.exists() else None
+    if after is None or (before is not None and os.path.samestat(before, after)):
+        raise UserError("pipelines.train was told to stop before its end, and has saved")
+    if before is None:  # else the verb had nothing to do, and its memory tells nothing
         from vqmm.atomic import write_atomic
 
         write_atomic(folder / "peak.json", json.dumps({"mebibytes": peak}) + "\n")
@@ -286,7 +298,13 @@ def _verb(quiet: bool, verb: str, *words: Any) -> float:
     actions = [(os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)] if quiet else []
     command = [sys.executable, "-m", f"pipelines.{verb}", *map(str, words)]
     child = os.posix_spawn(sys.executable, command, os.environ, file_actions=actions)
-    _, status, used = os.wait4(child, 0)
+    try:
+        _, status, used = os.wait4(child, 0)
+    except BaseException:  # SIGTERM or Ctrl-C came to this process
+        with contextlib.suppress(ProcessLookupError, ChildProcessError):  # it has ended just now
+            os.kill(child, signal.SIGTERM)
+            os.waitpid(child, 0)
+        raise
     code = os.waitstatus_to_exitcode(status)
     if code:
         raise UserError(f"pipelines.{verb} stopped with status {code}; its own message is above")

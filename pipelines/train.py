@@ -17,6 +17,7 @@ from vqmm.errors import UserError
 from vqmm.training.cluster import task_of
 from vqmm.training.prior_run import prior_config
 from vqmm.training.run_folder import Run, RunFolder, check_run, identity
+from vqmm.training.stop_signals import Interrupted, leaving_on_sigterm
 from vqmm.training.vocoder_run import vocoder_config
 
 EXAMPLES = """\
@@ -60,6 +61,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Trains; returns 0, also when SIGTERM took the machine away and all is saved; 130 after Ctrl-C."""
+    with leaving_on_sigterm("train"):  # before the first step and after the last
+        return _train(args)
+
+
+def _train(args: argparse.Namespace) -> int:
     config = load_config(args.config, args.set)
     if config.prior is not None:
         config = prior_config(config, args.tokenizer)
@@ -86,7 +92,6 @@ def main(args: argparse.Namespace) -> int:
         train = loop.train
     from vqmm.training.metrics_log import read_metrics
     from vqmm.training.progress import summary
-    from vqmm.training.stop_signals import Interrupted
 
     try:
         trained = train(config, dataset, args.run)

@@ -3,16 +3,24 @@
 import io
 import json
 import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import pytest
 from rich.console import Console
 
 from pipelines import compare
 from vqmm.config import save_config
+from vqmm.errors import UserError
 from vqmm.evaluation.compared_figures import FIGURES, FORMAT_VERSION
 from vqmm.evaluation.comparison import Spread
+from vqmm.training.lock import hold
 from vqmm.training.run_folder import create_run, identity
 
+ROOT = Path(__file__).parents[2]
 DIFFERENCES = (
     "code distance, audio to image",
     "exact match, image to audio",
@@ -130,6 +138,31 @@ def test_refusals_come_before_any_training(configs, tiny_data, tmp_path, verb):
     wrong = verb("compare", configs / "plain.yaml", *common, "--set", "loss.agrement=1")
     assert "did you mean 'agreement'" in wrong.refusal()
     assert not (tmp_path / "out").exists()
+
+
+def test_sigterm_stops_the_run_at_hand_too(configs, tiny_data, tmp_path):
+    words = [configs / "agreed.yaml", "--data", tiny_data.folder, "--out", tmp_path]
+    process = subprocess.Popen([sys.executable, "-m", "pipelines.compare", *map(str, words)], cwd=ROOT)
+    run = tmp_path / "agreed" / "seed0"
+    until = time.monotonic() + 120
+    while not (run / "config.yaml").exists():
+        assert process.poll() is None and time.monotonic() < until
+        time.sleep(0.005)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=120) == 0
+    with hold(run / "lock"):  # nobody trains there any more
+        assert not (run / "model.keras").exists() and not (run / "evaluation.json").exists()
+
+
+def test_a_run_that_stopped_before_its_end_is_not_judged(tmp_path, monkeypatch):
+    """As where the machine is taken away from training alone, which ends with status 0."""
+    verbs = []
+    monkeypatch.setattr(compare, "_verb", lambda quiet, name, *words: verbs.append(name) or 1.0)
+    for _ in range(2):
+        with pytest.raises(UserError, match="told to stop before its end"):
+            compare._train_and_judge(tmp_path / "a.yaml", "data", tmp_path, [], quiet=True)
+        (tmp_path / "model.keras").touch()  # of fewer steps, from before
+    assert verbs == ["train", "train"]
 
 
 def test_many_configs_are_told_in_tables_that_can_be_read():

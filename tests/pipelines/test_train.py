@@ -60,11 +60,14 @@ def called(*args, **kwargs) -> subprocess.CompletedProcess[str]:
 
 
 def stopped(data: Path, run: Path, at_step: int, number: signal.Signals) -> tuple[int, str]:
-    """Starts training and sends a signal once the checkpoint of a step is written; code and what was said."""
+    """Starts training and sends a signal once the checkpoint of a step is written; code and what was said.
+
+    At step 0: once the run folder is made, before there is a model.
+    """
     process = subprocess.Popen(command(data, run), stderr=subprocess.PIPE, text=True, cwd=ROOT)
-    state = run / "checkpoints" / "last" / "checkpoint"
+    state = run / "checkpoints" / "last" / "checkpoint" if at_step else run / "config.yaml"
     until = time.monotonic() + 300
-    while not (state.exists() and f"ckpt-{at_step}" in state.read_text()):
+    while not (state.exists() and (not at_step or f"ckpt-{at_step}" in state.read_text())):
         assert process.poll() is None, process.stderr.read()
         assert time.monotonic() < until
         time.sleep(0.005)
@@ -99,6 +102,9 @@ def test_says_what_came_of_it(undisturbed):
 
 def test_a_run_that_is_killed_and_preempted_ends_in_the_same_bits(data, undisturbed, tmp_path):
     run = tmp_path / "disturbed"
+    code, said = stopped(data, run, 0, signal.SIGTERM)
+    assert code == 0 and "train: stopped by SIGTERM; the same command continues" in said, said
+    assert not (run / "checkpoints").exists()
     assert stopped(data, run, 10, signal.SIGKILL)[0] == -signal.SIGKILL
     code, said = stopped(data, run, 15, signal.SIGTERM)
     assert code == 0 and "stopped by SIGTERM at step" in said, said

@@ -157,6 +157,13 @@ def test_stops_early_and_stays_stopped(tiny_config, tiny_data, tmp_path):
     assert RunFolder(tmp_path).metrics.read_text() == before
 
 
+def test_a_figure_to_follow_that_there_is_not_is_told_before_the_first_step(tiny_data, tiny_config, tmp_path):
+    config = changed(tiny_config, monitor="los")
+    with pytest.raises(UserError, match="train.monitor='los' is no validation figure.*did you mean 'loss'"):
+        train(config, tiny_data, tmp_path)
+    assert not list(tmp_path.glob("checkpoints/*/*.index")) and not read_metrics(RunFolder(tmp_path).metrics)
+
+
 def test_a_vqgan_is_trained_taught_and_left_with_its_averages(tiny_config, tiny_data, tmp_path, monkeypatch):
     monkeypatch.setattr(loop, "teach_perceiver", functools.partial(loop.teach_perceiver, steps=20))
     watching = Watching(6)

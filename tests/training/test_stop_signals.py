@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from vqmm.training.stop_signals import Interrupted, stop_on_signals
+from vqmm.training.stop_signals import Interrupted, leaving_on_sigterm, stop_on_signals
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -47,3 +47,14 @@ def test_does_nothing_outside_of_the_main_thread():
 
 def test_says_signal_and_step():
     assert str(Interrupted(signal.SIGTERM, 40)).startswith("stopped by SIGTERM at step 40")
+
+
+def test_sigterm_outside_of_a_step_leaves_with_status_0(capsys):
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(SystemExit) as left, leaving_on_sigterm("train"):
+        with stop_on_signals() as stop:
+            os.kill(os.getpid(), signal.SIGTERM)
+        assert stop.number == signal.SIGTERM  # the loop's own request goes first
+        os.kill(os.getpid(), signal.SIGTERM)
+    assert left.value.code == 0 and signal.getsignal(signal.SIGTERM) == before
+    assert capsys.readouterr().err == "train: stopped by SIGTERM; the same command continues\n"

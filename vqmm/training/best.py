@@ -37,17 +37,22 @@ class BestSoFar:
         """Whether `patience` validations brought no improvement."""
         return bool(self.patience) and self._waited >= self.patience
 
+    def check(self, figures: Iterable[str]) -> None:
+        """Raises a UserError where `monitor` is none of these names."""
+        names = tuple(figures)
+        if self.monitor not in names:
+            raise UserError(
+                f"train.monitor={self.monitor!r} is no validation figure{nearest(self.monitor, names)}; "
+                f"this run has {', '.join(names)}"
+            )
+
     def see(self, step: int, figures: Mapping[str, Any]) -> bool:
         """Takes in a validation. Returns whether it is the best so far.
 
         Raises:
             UserError: the figures lack `monitor`.
         """
-        if self.monitor not in figures:
-            raise UserError(
-                f"train.monitor={self.monitor!r} is no validation figure{nearest(self.monitor, figures)}; "
-                f"this run has {', '.join(figures)}"
-            )
+        self.check(figures)
         if step < self.from_step:
             return False
         value = float(figures[self.monitor])

@@ -204,6 +204,8 @@ class Training:
         config, train = self.config, self.config.train
         runner = StepRunner(self.model, self.strategy, self.batches(), train.jit_compile)
         validation = self.validation()
+        if validation and not self.step and config.train.monitor != Train.model_fields["monitor"].default:
+            self.best.check(validation.figures())  # else a wrong name is told at the first validation
         board = self._board()
         window = Window()
         rate = 0.0  # steps per second

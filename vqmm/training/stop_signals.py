@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from types import FrameType
@@ -59,3 +60,31 @@ def stop_on_signals() -> Iterator[StopRequest]:
     finally:
         for number in SIGNALS:
             signal.signal(number, before[number])
+
+
+@contextlib.contextmanager
+def leaving_on_sigterm(verb: str) -> Iterator[None]:
+    """Ends the process with status 0 on SIGTERM, where what is on disk can be gone on from at any moment.
+
+    `stop_on_signals` goes before it where a step has to be finished first. Outside of the main
+    thread it does nothing.
+
+    Args:
+        verb: named in what is said.
+
+    Raises:
+        SystemExit: SIGTERM came in.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        print(f"{verb}: stopped by SIGTERM; the same command continues", file=sys.stderr, flush=True)
+        raise SystemExit(0)
+
+    before = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
