@@ -118,7 +118,7 @@ audit: $(STAMP)  ## known vulnerabilities in requirements.txt, by pip-audit; ask
 	.venv-audit/bin/pip-audit --strict --disable-pip --no-deps --requirement requirements.txt
 
 pins:  ## resolve requirements.txt anew from pyproject.toml
-	$(BIN)/uv pip compile --quiet pyproject.toml --extra test --extra svg --extra tfds --extra export --extra onnx --extra serve --extra app --extra remote --python-version 3.11 -o requirements.txt
+	$(BIN)/uv pip compile --quiet pyproject.toml --extra test --extra svg --extra tfds --extra export --extra onnx --extra serve --extra app --extra remote --extra beam --python-version 3.11 -o requirements.txt
 
 clean:  ## remove what the demo left, not the environment
 	rm -rf data/digits runs/demo

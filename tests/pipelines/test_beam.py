@@ -1,6 +1,5 @@
-"""Apache Beam writes what the local runner writes; run where the extra is installed."""
+"""Apache Beam writes what the local runner writes."""
 
-import importlib.util
 import sys
 
 import numpy as np
@@ -13,17 +12,11 @@ from vqmm.data.beam_runner import run_by_beam
 from vqmm.errors import UserError
 from vqmm.tokens import TokenFile, join_tokens
 
-needs_beam = pytest.mark.skipif(
-    importlib.util.find_spec("apache_beam") is None,
-    reason="the extra `beam` is not installed: it wants an older python-dateutil than the pins",
-)
-
 
 def files(folder):
     return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 
-@needs_beam
 def test_shards_and_all_that_stands_beside_them_are_the_same_bytes(verb, tmp_path):
     rng, lines = np.random.default_rng(0), ["audio,image"]
     for number in range(20):
@@ -44,7 +37,6 @@ def test_shards_and_all_that_stands_beside_them_are_the_same_bytes(verb, tmp_pat
     assert sum(name.endswith(".tfrecord") for name in here) > 6
 
 
-@needs_beam
 def test_tokens_are_the_same(verb, tiny_run, tiny_data, tmp_path):
     given = ("--run", tiny_run, "--data", tiny_data.folder, "--split", "train", "test")
     assert verb("tokenize", *given, "--out", tmp_path / "here").status == 0
@@ -53,7 +45,6 @@ def test_tokens_are_the_same(verb, tiny_run, tiny_data, tmp_path):
     assert files(tmp_path / "here") == files(tmp_path / "beam") and len(files(tmp_path / "here")) == 4
 
 
-@needs_beam
 def test_work_that_fails_is_told():
     with pytest.raises(UserError, match="Beam failed .*division by zero"):
         run_by_beam(_divide, [1, 0], [])
