@@ -173,15 +173,17 @@ def test_a_vqgan_over_two_processes(still, tiny_data, tmp_path):
 
 
 @pytest.mark.soak
-def test_a_worker_that_dies_stops_the_others_and_the_run_goes_on(still, tiny_data, tmp_path):
+@pytest.mark.parametrize("dies", [0, 1], ids=["chief", "other"])
+def test_a_worker_that_dies_stops_the_others_and_the_run_goes_on(still, tiny_data, tmp_path, dies):
     run, longer = tmp_path / "run", changed(still, steps=400, validate_every=400, checkpoint_every=20)
-    chief, other = workers(longer, tiny_data, run)
-    wait_for_step(40, run, chief)
-    other.send_signal(signal.SIGKILL)
-    other.communicate(timeout=60)
-    _, said = chief.communicate(timeout=300)
-    assert chief.returncode == 2 and "worker 0 of 2 lost another" in said, said
-    ended = [(p.communicate(timeout=300), p.returncode) for p in workers(longer, tiny_data, run)]
+    both = workers(longer, tiny_data, run)
+    wait_for_step(40, run, both[0])
+    both[dies].send_signal(signal.SIGKILL)
+    both[dies].communicate(timeout=60)
+    left = both[1 - dies]
+    _, said = left.communicate(timeout=300)
+    assert left.returncode == 2 and f"worker {1 - dies} of 2 lost another" in said, said
+    ended = [(p.communicate(timeout=900), p.returncode) for p in workers(longer, tiny_data, run)]
     assert [code for _, code in ended] == [0, 0], ended
     assert "at step " in ended[0][0][1] and "continuing" in ended[0][0][1]
     whole = train(longer, tiny_data, tmp_path / "whole")

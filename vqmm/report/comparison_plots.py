@@ -82,7 +82,7 @@ def costs_plot(rows: Sequence[Mapping[str, Any]]) -> Shown | None:
                     axes.plot([spread.low, spread.high], [place] * 2, color=MUTED, lw=2.5, alpha=0.45)
                     axes.plot(spread.mean, place, "o", color=MUTED, ms=5)
             axes.set_title(title)
-            axes.set_xlim(left=0)
+            axes.set_xlim(0, 1.05 * axes.get_xlim()[1])  # else the greatest point is cut in half
         panels[0].set_yticks(range(len(rows)), [row["what"] for row in rows])
         panels[0].set_ylim(len(rows) - 0.4, -0.6)  # the first on top
     titles = "; ".join(known.values())
