@@ -12,7 +12,7 @@ SET ?=
 TUXPAINT ?= $(wildcard data/tuxpaint/source/stamps)
 JOBS ?= 2
 
-.PHONY: help install demo test soak fuzz audit lint bench bench-accelerator bench-export bench-quantizers bench-memory bench-input bench-retrieval bench-training seeds ablations compare prior vocoder app pins clean
+.PHONY: help install demo test soak fuzz audit lint bench bench-accelerator bench-export bench-quantizers bench-memory bench-profile bench-input bench-retrieval bench-training seeds ablations compare prior vocoder app pins clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/'
@@ -97,6 +97,10 @@ bench-training: $(STAMP) $(PEERS)  ## training steps beside the same networks in
 bench-memory: $(STAMP)  ## the most memory that training takes at 65,536 codes and as many tokens a step
 	mkdir -p runs
 	$(BIN)/python -m benchmarks.memory --json runs/memory.json
+
+bench-profile: $(STAMP)  ## where the time of a training step goes, by part of the model and kind of operation
+	mkdir -p runs
+	$(BIN)/python -m benchmarks.profile --config $(CONFIG) --trace runs/profile --json runs/profile.json
 
 bench-accelerator: $(STAMP)  ## layers by JAX, on the accelerator that it sees, beside what that can do at most
 	mkdir -p runs

@@ -2,9 +2,9 @@
 
     python -m benchmarks.profile [--config FILE] [--steps 10] [--trace DIR] [--json FILE]
 
-TensorFlow's profiler, on random batches that are there already. Operations run beside each other, so their times
-add up to more than the step took; on one core (`taskset -c 0`) they do not. What is kept with `--trace` opens in
-TensorBoard, with its profile plugin.
+TensorFlow's profiler, on random batches that are there already. Operations run beside each other, so their
+times add up to more than the step took; on one core (`taskset -c 0`) they do not. What is kept with `--trace`
+opens in TensorBoard, with its profile plugin.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import platform
 import re
 import tempfile
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,6 +23,7 @@ from typing import Any, NamedTuple
 from pipelines.cli import run
 
 WARM = 3  # steps before the profile
+LEAST = 0.001  # share of the time that is worth a line
 KINDS = {
     "convolution": r"Conv2D|DepthwiseConv",
     "product": r"MatMul|Einsum",
@@ -70,9 +71,12 @@ def main(args: argparse.Namespace) -> None:
     print(f"{args.config}: {found.step:.1f} ms a step, {sum(found.parts.values()):.1f} ms of operations")
     for title, times in (("part", found.parts), ("kind", found.kinds), ("operation", found.names)):
         print(f"\n{'ms':>8} {'share':>6}  {title}")
-        shown = args.top if times is found.names else len(times)
-        for name, spent in list(times.items())[:shown]:
-            print(f"{spent:8.2f} {spent / sum(times.values()):6.1%}  {name}")
+        total = sum(times.values())
+        shown = list(times.items())[: args.top if times is found.names else None]
+        for name, spent in shown:
+            if spent < LEAST * total:
+                break
+            print(f"{spent:8.2f} {spent / total:6.1%}  {name}")
     if args.json:
         versions = {"keras": keras.__version__, "tensorflow": tf.__version__}
         row = {"what": str(args.config), "steps": args.steps, **found._asdict()}
@@ -115,7 +119,7 @@ def operation_times(trace: Path) -> dict[str, float]:
     from tensorflow.tsl.profiler.protobuf import xplane_pb2
 
     space = xplane_pb2.XSpace.FromString(trace.read_bytes())
-    found: Counter[str] = Counter()
+    found: dict[str, float] = defaultdict(float)
     for plane in space.planes:
         for line in plane.lines:
             for event in line.events:
@@ -127,11 +131,11 @@ def operation_times(trace: Path) -> dict[str, float]:
 
 def summed(times: Mapping[str, float], group: Any) -> dict[str, float]:
     """Adds times whose `group(path, kind)` is the same; the greatest first."""
-    found: Counter[str] = Counter()
+    found: dict[str, float] = defaultdict(float)
     for name, spent in times.items():
         path, _, kind = name.rpartition(":")
         found[group(_plain(path), kind)] += spent
-    return dict(found.most_common())
+    return dict(sorted(found.items(), key=lambda item: -item[1]))
 
 
 def part_of(path: str, model: str) -> str:

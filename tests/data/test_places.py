@@ -46,7 +46,7 @@ def test_a_bucket_holds_what_the_folder_holds(bucket, tiny_data):
     assert far.checksum == tiny_data.checksum and far.counts == tiny_data.counts
     for split in ("train", "test"):
         for one, other in zip(far.split(split), tiny_data.split(split), strict=True):
-            assert one.data == other.data and one.extra == other.extra
+            assert list(one.data) == list(other.data) and one.extra == other.extra
             for field in ("ids", "items", "labels", "captions", "lengths"):
                 np.testing.assert_array_equal(getattr(one, field), getattr(other, field))
 

@@ -1,4 +1,4 @@
-"""The prepared data: what `prepare` left, opened, checked and read into memory."""
+"""The prepared data: what `prepare` left, opened and checked."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import numpy.typing as npt
 from vqmm.config import AudioSpec, Config, ImageSpec
 from vqmm.data.places import is_url, local_file, located
 from vqmm.data.shards import MODALITIES, SPLITS, Record, file_sha256, read_shard
+from vqmm.data.stored_items import Span, StoredItems, spans_of
 from vqmm.errors import UserError
 
 FORMAT_VERSION = 1
@@ -31,7 +32,8 @@ class Records:
         labels: i64[N], -1 unknown.
         captions: str objects [N].
         lengths: i64[N] in samples; 0 for pictures.
-        data: N encoded records, FLAC or PNG (see `vqmm.data.decode`).
+        data: N encoded records, FLAC or PNG (see `vqmm.data.decode`); those of shards are read when
+            they are asked for.
         extra: N dicts of further manifest columns.
     """
 
@@ -40,7 +42,7 @@ class Records:
     labels: npt.NDArray[np.int64]
     captions: npt.NDArray[np.object_]
     lengths: npt.NDArray[np.int64]
-    data: list[bytes]
+    data: Sequence[bytes]
     extra: list[dict[str, str]]
 
     def __len__(self) -> int:
@@ -162,7 +164,7 @@ class Dataset:
             )
 
     def split(self, name: str) -> Split:
-        """Reads a split into memory.
+        """Reads a split, but for its encoded items, which stay in their files until they are asked for.
 
         Args:
             name: train, validation or test.
@@ -185,13 +187,16 @@ class Dataset:
             UserError: a shard that is not as `prepare` left it, or cannot be fetched.
         """
         records: list[Record] = []
+        spans: list[Span] = []
         for name in names:
             path = self.folder / name
             try:
                 with local_file(path) as file:
                     if file_sha256(file) != self.shards[name]:
                         raise UserError(f"{path} is damaged (its checksum differs); prepare the data again")
-                    records += read_shard(file)
+                    here = read_shard(file)
+                    spans += spans_of(file, here)
+                    records += (record._replace(data=b"") for record in here)
             except FileNotFoundError:
                 raise UserError(f"{path} is missing; prepare the data again") from None
         return Records(
@@ -200,7 +205,7 @@ class Dataset:
             labels=np.array([r.label for r in records], np.int64),
             captions=_objects([r.caption for r in records]),
             lengths=np.array([r.length for r in records], np.int64),
-            data=[r.data for r in records],
+            data=StoredItems(spans),
             extra=[r.extra for r in records],
         )
 
