@@ -16,7 +16,7 @@ import re
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -105,10 +105,11 @@ def profiled(config: Any, steps: int, folder: Path) -> Profile:
         runner.run(steps)
         spent = time.perf_counter() - start
     (trace,) = folder.rglob("*.xplane.pb")
+    parts = {layer.name for layer in model.layers}
     times = {name: milliseconds / steps for name, milliseconds in operation_times(trace).items()}
     return Profile(
         1e3 * spent / steps,
-        summed(times, lambda path, kind: part_of(path, model.name)),
+        summed(times, lambda path, kind: part_of(path, parts)),
         summed(times, lambda path, kind: kind_of(kind)),
         summed(times, lambda path, kind: f"{path} ({kind})"),
     )
@@ -138,15 +139,11 @@ def summed(times: Mapping[str, float], group: Any) -> dict[str, float]:
     return dict(sorted(found.items(), key=lambda item: -item[1]))
 
 
-def part_of(path: str, model: str) -> str:
+def part_of(path: str, layers: Collection[str]) -> str:
     """The layer of a model that an operation belongs to, from its path without numbers."""
-    found = re.search(rf"(?:^|/){re.escape(model)}/(\w+)/", path)
-    if found:
-        part = found[1]
-    elif re.search(r"(^|/)\w*(adam|optimizer)\w*/", path):
-        return "optimizer"
-    else:
-        part = "losses"
+    part = next((name for name in path.split("/")[:-1] if name in layers), None)
+    if part is None:
+        part = "optimizer" if re.search(r"(^|/)\w*(adam|optimizer)\w*/", path) else "losses"
     return f"{part}, gradient" if "gradient_tape/" in path else part
 
 

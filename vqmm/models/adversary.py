@@ -160,14 +160,9 @@ class Adversary:
             mask: bool[B], False where the item is missing, or `losses.item_weights` of it.
         """
         a, kind = self.adversarial, self.adversarial["kind"]
-        count = ops.shape(mask)[0]
         judge = self.discriminators[name]
-        if judge.norm == "batch":
-            real, fake = judge(real_items, training=True), judge(fake_items, training=True)
-        else:  # one pass: no item depends on the others
-            both = judge(ops.concatenate([real_items, fake_items], axis=0))
-            real = Judgement(*([x[:count] for x in part] for part in both))
-            fake = Judgement(*([x[count:] for x in part] for part in both))
+        # Apart: in one pass the generator's gradients would go back through the real items as well.
+        real, fake = judge(real_items, training=True), judge(fake_items, training=True)
         critic = gan.discriminator_loss(real.logits, fake.logits, mask, kind)
         if a["lecam"]:
             means = self.judged[name]
