@@ -123,7 +123,7 @@ class AdversarialStep(Step):
 
 
 class OnePassStep(AdversarialStep):
-    """The same in the order of `vqmm.models.VQGAN`: one pass through the discriminators for both sides."""
+    """The same in the order of `vqmm.models.VQGAN`: what discriminators see once serves both sides."""
 
     def __call__(self, audio: Tensor, image: Tensor) -> Tensor:
         out = self.call(audio, image)
@@ -132,9 +132,8 @@ class OnePassStep(AdversarialStep):
         loss, critic, upstream, verdicts = out.rest.detach(), out.rest.new_zeros(()), [], {}
         for place, (name, near) in enumerate(zip(SIDES, self.near(out.features, rebuilt), strict=True)):
             leaf, hidden = leaves[place], out.hidden[place].detach()
-            logits, found = self.critics[name](torch.cat([out.features[place], rebuilt[place]]))
-            real, fake = ([x.chunk(2)[side] for x in logits] for side in (0, 1))
-            wanted, made = ([x.chunk(2)[side] for x in found] for side in (0, 1))
+            real, wanted = self.critics[name](out.features[place])
+            fake, made = self.critics[name](rebuilt[place])
             pull, push, slope = (
                 torch.autograd.grad(x, leaf, retain_graph=True)[0]
                 for x in (near, -_mean(fake), _matching([x.detach() for x in wanted], made))

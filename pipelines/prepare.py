@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -47,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--limit", type=int, metavar="N", help="about so many items of the source, for a trial"
     )
     parser.add_argument(
-        "--workers", type=int, default=os.cpu_count(), metavar="N", help="processes (default: %(default)s)"
+        "--workers", type=int, metavar="N", help="processes (default: one for each core that is ours to use)"
     )
     add_runner(parser)
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
@@ -87,13 +86,13 @@ def _check(args: argparse.Namespace) -> None:
     if args.limit is not None and (args.manifest or args.limit < 1):
         raise UserError(f"--limit {args.limit}: a number from 1, and only with --source")
     beam_options(args)
-    if args.workers < 1:
+    if args.workers is not None and args.workers < 1:
         raise UserError(f"--workers {args.workers}: at least 1")
 
 
 def _write_source(args: argparse.Namespace, seed: int) -> Path:
     """Leaves the source's files and its manifest in OUT/source."""
-    folder, common = args.out / "source", {"workers": args.workers, "limit": args.limit}
+    folder, common = args.out / "source", {"workers": args.workers or 0, "limit": args.limit}
     progress = not args.json
     if args.source == "digits":
         from vqmm.data.sources.digits import write_digits

@@ -8,10 +8,10 @@ i32[B] (-1 unknown).
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
+import joblib
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
@@ -285,5 +285,5 @@ def fixed_order() -> tf.data.Options:
 def _in_order(data: tf.data.Dataset, make: Any) -> tf.data.Dataset:
     options = fixed_order()
     make = tf.autograph.experimental.do_not_convert(make)  # holds no Python branches on tensors
-    batches = data.map(make, num_parallel_calls=os.cpu_count(), deterministic=True)
+    batches = data.map(make, num_parallel_calls=joblib.cpu_count(), deterministic=True)
     return batches.prefetch(PREFETCH).with_options(options)

@@ -7,13 +7,13 @@ import csv
 import hashlib
 import io
 import json
-import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import joblib
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -117,7 +117,7 @@ def prepare(
             if beam is not None:
                 notes |= write_shards_by_beam(todo, config.data, out, work, beam)
             else:
-                notes |= _write_shards(todo, config, out, work, workers or os.cpu_count() or 1, progress)
+                notes |= _write_shards(todo, config, out, work, workers or joblib.cpu_count(), progress)
             rejections = _rejections(rows, plan.shards, notes, folder)
             _write_rejected(out / "rejected.csv", rejections)
             _refuse_many(rejections, len(rows), config.data.max_rejected, plan.shards, notes, out)

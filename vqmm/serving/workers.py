@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
+import joblib
 import numpy.typing as npt
 import tensorflow as tf
 
@@ -21,7 +21,7 @@ class Workers:
     """Reads, parses and searches beside the event loop."""
 
     def __init__(self) -> None:
-        self._pool = ThreadPoolExecutor(max(2, os.cpu_count() or 1), thread_name_prefix="serve")
+        self._pool = ThreadPoolExecutor(max(2, joblib.cpu_count()), thread_name_prefix="serve")
 
     async def call(self, function: Callable[..., T], *args: Any) -> T:
         """Runs a function in a thread."""

@@ -18,6 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
+import joblib
 import numpy as np
 import soundfile
 
@@ -76,7 +77,7 @@ def speak_takes(
             on_take(len(spoken))
         return spoken
 
-    with ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:
+    with ThreadPoolExecutor(workers or joblib.cpu_count()) as pool:
         return [take for batch in pool.map(one, range(len(batches))) for take in batch]
 
 
