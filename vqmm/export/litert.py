@@ -63,8 +63,8 @@ def write_litert(
         raise UserError(f"precision {unknown[0]!r}; legal: {', '.join(PRECISIONS)}")
     if config.train.mixed_precision:
         raise UserError(
-            "LiteRT files are made of float32 models; this run has train.mixed_precision=true: "
-            "export saved_model, or train without it"
+            f"LiteRT files are made of float32 models; this run has train.mixed_precision="
+            f"{str(config.train.mixed_precision).lower()}: export saved_model, or train without it"
         )
     missing = set(model.input_shapes) - set(samples or {})
     if "int8" in precisions and missing:

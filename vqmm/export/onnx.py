@@ -43,8 +43,8 @@ def write_onnx(model: VQVAE, config: Config, folder: str | Path) -> Path:
         raise UserError(f"{folder} is a file; an export needs a folder: give another name")
     if config.train.mixed_precision:
         raise UserError(
-            "ONNX files are made of float32 models; this run has train.mixed_precision=true: "
-            "export saved_model, or train without it"
+            f"ONNX files are made of float32 models; this run has train.mixed_precision="
+            f"{str(config.train.mixed_precision).lower()}: export saved_model, or train without it"
         )
     try:
         with quiet():

@@ -185,6 +185,11 @@ class Adversary:
         weight = gan.adaptive_weight(near, adversarial, a["most"]) if a["adaptive"] else ops.ones(())
         return weight * a["weight"] * ramp(self.step, a["from_step"], a["ramp"]) * self._trusted(name)
 
+    def logged(self, figure: Any) -> Any:
+        """What tells of a gradient; 0 where it ran over, for which a loss scale skips the step."""
+        scaled = isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer)
+        return ops.nan_to_num(figure, nan=0.0, posinf=0.0, neginf=0.0) if scaled else figure
+
     def _trusted(self, name: str) -> Any:
         accuracy = ops.convert_to_tensor(self.judged[name]["accuracy"])
         return ops.cast(accuracy >= self.adversarial["hold_below"], "float32")

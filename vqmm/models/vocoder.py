@@ -118,7 +118,7 @@ class Vocoder(Adversary, keras.Model):
             pull = pull + weight * heard["push"]
             self.discriminator_optimizer.apply(self.held(heard["lessons"]), theirs)
             self.follow({"audio": heard["seen"]})
-            figures = {**heard["figures"], "adversarial_weight": weight}
+            figures = {**heard["figures"], "adversarial_weight": self.logged(weight)}
             figures["discriminator_accuracy"] = ops.convert_to_tensor(self.judged["audio"]["accuracy"])
         upstream = share * self.optimizer.scale_loss(ops.ones(())) * pull
         gradients = tape.gradient(made, mine, output_gradients=upstream)

@@ -163,10 +163,10 @@ class VQGAN(Adversary, VQVAE):
         pull = pull + ops.cast(weight, push.dtype) * push
         figures = {
             f"adversarial_{name}": verdict.generator,
-            f"adversarial_weight_{name}": self._logged(weight),
+            f"adversarial_weight_{name}": self.logged(weight),
             f"discriminator_accuracy_{name}": ops.convert_to_tensor(self.judged[name]["accuracy"]),
-            f"gradient_{name}": self._logged(near),
-            f"adversarial_gradient_{name}": self._logged(adversarial),
+            f"gradient_{name}": self.logged(near),
+            f"adversarial_gradient_{name}": self.logged(adversarial),
         }
         if a["feature_matching"]:
             slope = tape.gradient(verdict.matching, leaf, output_gradients=scale)
@@ -186,8 +186,3 @@ class VQGAN(Adversary, VQVAE):
             parameters = ops.conv_transpose(hidden, last.kernel, last.strides, last.padding)
             parameters = parameters[:, :height, :width]
         return tape.gradient(parameters, last.kernel, output_gradients=upstream)
-
-    def _logged(self, figure: Any) -> Any:
-        """What tells of a gradient; 0 where it ran over, for which a loss scale skips the step."""
-        scaled = isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer)
-        return ops.nan_to_num(figure, nan=0.0, posinf=0.0, neginf=0.0) if scaled else figure
