@@ -104,7 +104,7 @@ def profiled(config: Any, steps: int, folder: Path) -> Profile:
         start = time.perf_counter()
         runner.run(steps)
         spent = time.perf_counter() - start
-    (trace,) = folder.rglob("*.xplane.pb")
+    trace = max(folder.rglob("*.xplane.pb"), key=lambda path: path.stat().st_mtime_ns)
     parts = {layer.name for layer in model.layers}
     times = {name: milliseconds / steps for name, milliseconds in operation_times(trace).items()}
     return Profile(
