@@ -32,6 +32,9 @@ LARGE = (
     "data.image.width=128",
     "data.image.channels=3",
     "model.filters=[24,48,96,96]",
+    "model.log_mel.n_fft=512",  # sound of twice the frames and bands, so that as much is left of its grid
+    "model.log_mel.hop_length=80",
+    "model.log_mel.mels=64",
 )
 CONFIGS: dict[str, tuple[str, tuple[str, ...]]] = {
     "vqvae": ("digits.yaml", ()),

@@ -3,8 +3,10 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from vqmm.networks import Encoder
+from vqmm.networks.blocks import pool_to
 
 SHAPE = (20, 12, 1)  # frames, bands
 
@@ -25,6 +27,31 @@ def test_shapes(layout, tokens):
     assert latents.shared.shape == (5, tokens, 6)
     assert latents.private.shape == (5, 5 * 3, 6)  # two halvings of 20 x 12
     assert built(layout=layout, private=False)(features()).private is None
+
+
+@pytest.mark.parametrize("shape", [(7, 1), (1, 7), (7, 3), (1, 1), (4, 2), (9, 8), (2, 1)])
+def test_a_grid_is_averaged_over_its_parts_in_a_graph(shape):
+    item = keras.Input((*shape, 3))
+    made = tf.function(keras.Model(item, pool_to(item, (4, 2))), autograph=False)
+    grid = np.random.default_rng(0).normal(size=(2, *shape, 3)).astype("float32")
+    found = made(grid)
+    cells = min(shape[0], 4), min(shape[1], 2)
+    assert found.shape == (2, *cells, 3)
+    for cell in np.ndindex(cells):
+        parts = [
+            slice(place * there // kept, -(-(place + 1) * there // kept))
+            for place, there, kept in zip(cell, shape, cells, strict=True)
+        ]
+        wanted = grid[:, parts[0], parts[1]].mean(axis=(1, 2))
+        np.testing.assert_allclose(found[:, cell[0], cell[1]], wanted, atol=1e-6, err_msg=str(cell))
+
+
+def test_a_grid_may_be_smaller_than_what_is_kept_of_it():
+    """Of 20 x 12, halved twice and once more in the head, 3 x 2 cells are left; in a graph, as in a step."""
+    small, wide = (built(pool=pool) for pool in ((3, 2), (4, 9)))
+    wide.set_weights(small.get_weights())
+    found = tf.function(wide, autograph=False)(features())
+    np.testing.assert_allclose(found.shared, small(features()).shared, atol=1e-5)
 
 
 def test_loudness_and_level_do_not_reach_the_shared_latents():

@@ -29,6 +29,13 @@ def test_it_learns_the_classes_and_features_are_what_the_classifier_reads():
     assert not found.net.trainable_variables
 
 
+def test_pictures_of_few_pixels_teach_too():
+    """Four halvings of 12 x 12 leave one cell, of the 4 x 4 that are kept of larger pictures."""
+    (items, classes), (test_items, test_classes) = stripes(96, 0), stripes(30, 1)
+    found = teach(FeatureNet((4, 8, 8, 8, 8)), items, classes, test_items, test_classes, steps=2, shift=1)
+    assert found.classifier.output_shape == (None, 3)
+
+
 def test_a_net_that_was_frozen_learns_all_the_same():
     (items, classes), (test_items, test_classes) = stripes(96, 0), stripes(30, 1)
     net = FeatureNet((4, 8))

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import keras
 from keras import ops
 
-from vqmm.networks.blocks import batch_norm, conv_norm, residual_block
+from vqmm.networks.blocks import batch_norm, conv_norm, pool_to, residual_block
 from vqmm.networks.eight_bits import EightBitDense, EightBits
 
 LAYOUTS = ("slots", "grid")
@@ -41,7 +41,7 @@ class Encoder(keras.layers.Layer):
         layout: `"slots"`: a dense head makes `slots` latents from the whole item;
             `"grid"`: every cell of the grid is a shared latent.
         slots: number of shared latents of the slots layout.
-        pool: rows and columns that the slots head keeps of the grid.
+        pool: rows and columns that the slots head keeps of the grid, at most.
         private: whether there is a private head.
         mean_normalised: whether the trunk also sees each column without its mean over
             rows. For a log-mel spectrogram (rows are frames) that is cepstral mean
@@ -98,7 +98,7 @@ class Encoder(keras.layers.Layer):
         else:
             y = conv_norm(grid, 3 * self.filters[-1] // 2, 2, self.eight_bits)
             y = residual_block(y, 3 * self.filters[-1] // 2, self.eight_bits)
-            y = keras.layers.AdaptiveAveragePooling2D(self.pool)(y)
+            y = pool_to(y, self.pool)
             y = keras.layers.Flatten()(y)
             y = keras.layers.Dropout(self.dropout, seed=2 * self.seed)(y)
             y = self._dense(y, 256)

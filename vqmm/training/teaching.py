@@ -12,6 +12,7 @@ import tensorflow as tf
 from vqmm.data.batches import fixed_order
 from vqmm.errors import UserError
 from vqmm.networks import FeatureNet
+from vqmm.networks.blocks import pool_to
 
 BATCH = 64
 TURNS = 4
@@ -60,7 +61,7 @@ def teach(
     keras.utils.set_random_seed(seed)
     item = keras.Input(items.shape[1:])
     last = net(item)[-1]
-    pooled = keras.layers.Flatten()(keras.layers.AdaptiveAveragePooling2D((4, 4))(last))
+    pooled = keras.layers.Flatten()(pool_to(last, (4, 4)))
     features = keras.layers.Dense(64, activation="relu")(pooled)
     shown = keras.layers.Dropout(0.2, seed=seed)(features)
     classifier = keras.Model(item, keras.layers.Dense(count, activation="softmax")(shown))
