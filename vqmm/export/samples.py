@@ -51,5 +51,6 @@ def _draw(records: Records, count: int) -> Records:
     columns: dict[str, Any] = {}
     for field in dataclasses.fields(records):
         column = getattr(records, field.name)
-        columns[field.name] = [column[row] for row in rows] if isinstance(column, list) else column[rows]
+        picked = column[rows] if isinstance(column, np.ndarray) else [column[row] for row in rows]
+        columns[field.name] = picked
     return Records(**columns)
