@@ -42,7 +42,7 @@ def exponents(rows: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, dict[str
 
 def growth_plot(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
     """Writes one panel for each axis and measure, both logarithmic; PNG, SVG or PDF by the name's end."""
-    from matplotlib.ticker import NullLocator
+    from matplotlib.ticker import LogFormatter, NullLocator
 
     from vqmm.atomic import replacing
     from vqmm.report.theme import AUDIO, IMAGE, NEUTRAL, WIDTH, plot
@@ -63,6 +63,9 @@ def growth_plot(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
                 ticks = sorted({row["at"] for row in rows if row["axis"] == axis})
                 axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks], fontsize=8)
                 axes.xaxis.set_minor_locator(NullLocator())
+                for which in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
+                    which(LogFormatter(minor_thresholds=(2, 0.5)))  # numbers, not powers of ten
+                axes.tick_params(axis="y", which="both", labelsize=8)
                 axes.legend(loc="best", fontsize=8, title="exponent", title_fontsize=8)
                 if not line:
                     axes.set_title(axis)
