@@ -24,8 +24,6 @@ import jax.numpy as jnp  # noqa: E402
 import keras  # noqa: E402
 from keras import ops  # noqa: E402
 
-from vqmm.atomic import write_atomic  # noqa: E402
-
 SPEND = 1.0  # seconds to repeat for
 TOKENS, DIM = 65_536, 64
 CODES = (1024, 8192, 65_536)
@@ -142,6 +140,8 @@ def networks(name: str, shape: tuple[int, ...], batch: int, limits: dict[str, fl
 
 
 def main() -> None:
+    from vqmm.atomic import write_atomic
+
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     parser.add_argument("--quick", action="store_true", help="small sizes, to see that it runs")

@@ -60,12 +60,8 @@ def main(args: argparse.Namespace) -> None:
 
 def trained(config: Any, tokens: int) -> dict[str, int]:
     """Trains a few steps on as many pairs as have about so many tokens; says how many they were."""
-    import tensorflow as tf
-
-    from benchmarks.training_worker import random_batches
+    from benchmarks.training_worker import steps_of
     from vqmm.models import build_model
-    from vqmm.training.optimizer import compile_model
-    from vqmm.training.step_runner import StepRunner
 
     model = build_model(config)
     each = 0
@@ -75,10 +71,7 @@ def trained(config: Any, tokens: int) -> dict[str, int]:
         each += 0 if model.private_range(name) is None else cells
     items = max(tokens // each, 1)
     sized = config.model_copy(update={"train": config.train.model_copy(update={"batch_size": items})})
-    compile_model(model, sized)
-    model.step.assign(max(config.schedule.quantize_from, config.schedule.discriminator_from) + 1)
-    batches = tf.data.Dataset.from_tensor_slices(random_batches(sized)).repeat()
-    StepRunner(model, tf.distribute.get_strategy(), batches, sized.train.jit_compile).run(STEPS)
+    steps_of(model, sized).run(STEPS)
     return {"items": items, "tokens": items * each}
 
 

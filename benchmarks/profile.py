@@ -16,7 +16,7 @@ import re
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -88,17 +88,11 @@ def profiled(config: Any, steps: int, folder: Path) -> Profile:
     """Profiles steps of a config's model after its codebook and discriminators have come in."""
     import tensorflow as tf
 
-    from benchmarks.training_worker import random_batches
+    from benchmarks.training_worker import steps_of
     from vqmm.models import build_model
-    from vqmm.training.optimizer import compile_model
-    from vqmm.training.step_runner import StepRunner
 
     model: Any = build_model(config)
-    compile_model(model, config)
-    schedule = config.schedule
-    model.step.assign(max(schedule.quantize_from, schedule.discriminator_from, schedule.adversarial_from) + 1)
-    batches = tf.data.Dataset.from_tensor_slices(random_batches(config)).repeat()
-    runner = StepRunner(model, tf.distribute.get_strategy(), batches, config.train.jit_compile)
+    runner = steps_of(model, config)
     runner.run(WARM)
     with tf.profiler.experimental.Profile(str(folder)):
         start = time.perf_counter()
@@ -130,7 +124,7 @@ def operation_times(trace: Path) -> dict[str, float]:
     return dict(found)
 
 
-def summed(times: Mapping[str, float], group: Any) -> dict[str, float]:
+def summed(times: Mapping[str, float], group: Callable[[str, str], str]) -> dict[str, float]:
     """Adds times whose `group(path, kind)` is the same; the greatest first."""
     found: dict[str, float] = defaultdict(float)
     for name, spent in times.items():

@@ -6,11 +6,14 @@ import json
 import sys
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from benchmarks.turns import peak_mebibytes, serve
+
+if TYPE_CHECKING:
+    from vqmm.training.step_runner import StepRunner
 
 BATCHES = 4  # that steps go round
 SIDE = 2048  # of the product that measures the machine
@@ -100,6 +103,20 @@ def _threads(task: dict[str, Any]) -> None:
 
     tf.config.threading.set_intra_op_parallelism_threads(task["threads"])
     tf.config.threading.set_inter_op_parallelism_threads(task["threads"])
+
+
+def steps_of(model: Any, config: Any) -> StepRunner:
+    """Steps of a model whose codebook and discriminators have come in, on batches that are there already."""
+    import tensorflow as tf
+
+    from vqmm.training.optimizer import compile_model
+    from vqmm.training.step_runner import StepRunner
+
+    compile_model(model, config)
+    schedule = config.schedule
+    model.step.assign(max(schedule.quantize_from, schedule.discriminator_from, schedule.adversarial_from) + 1)
+    batches = tf.data.Dataset.from_tensor_slices(random_batches(config)).repeat()
+    return StepRunner(model, tf.distribute.get_strategy(), batches, config.train.jit_compile)
 
 
 def random_batches(config: Any) -> dict[str, np.ndarray]:

@@ -1,5 +1,6 @@
 """Items of shards are read when they are asked for."""
 
+import dataclasses
 import tracemalloc
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vqmm.data.shards import Record, encode_record, read_shard
+from vqmm.data.shards import Record, encode_record, file_sha256, read_shard
 from vqmm.data.stored_items import StoredItems, spans_of
 
 MEBIBYTE = 2**20
@@ -45,10 +46,6 @@ def test_another_shards_records_are_refused(tmp_path):
 
 def test_a_split_takes_no_memory_for_its_items(tiny_data, tmp_path):
     """Ten shards of two mebibytes: no more than one at a time is in memory while they are opened."""
-    import dataclasses
-
-    from vqmm.data.shards import file_sha256
-
     rng, shards = np.random.default_rng(0), {}
     for n in range(10):
         name = f"image-train-{n:05d}-of-00010.tfrecord"
