@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw
 
 from vqmm.app.drawing import composed, ink_for
 from vqmm.config import ImageSpec
-from vqmm.data.decode import load_image
+from vqmm.data.read_image import load_image
 from vqmm.errors import UserError
 
 

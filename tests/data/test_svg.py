@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from vqmm.config import ImageSpec
-from vqmm.data.decode import load_image
+from vqmm.data.read_image import load_image
 from vqmm.errors import UnreadableFile
 
 SPEC = ImageSpec(height=20, width=20, channels=3)

@@ -6,7 +6,7 @@ import tensorflow as tf
 from PIL import Image, ImageDraw
 
 from vqmm.config import ImageSpec
-from vqmm.data.decode import load_image
+from vqmm.data.read_image import load_image
 from vqmm.export.picture_input import picture_reader
 
 

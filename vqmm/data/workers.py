@@ -21,7 +21,8 @@ import soundfile
 from PIL import Image
 
 from vqmm.config import Data
-from vqmm.data.decode import load_audio, load_image
+from vqmm.data.read_audio import load_audio
+from vqmm.data.read_image import load_image
 from vqmm.errors import UnreadableFile, UserError
 
 CHUNK = 8  # files a worker takes at a time

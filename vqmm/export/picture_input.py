@@ -17,7 +17,7 @@ PNG = b"\x89PNG\r\n\x1a\n"
 def picture_reader(spec: ImageSpec) -> Callable[[Any], Any]:
     """Makes the function from picture files to the model's pictures.
 
-    What `vqmm.data.decode.load_image` does: alpha is laid over the background, colours
+    What `vqmm.data.read_image.load_image` does: alpha is laid over the background, colours
     become `spec.channels`, then `frame_picture`. A camera's orientation mark is not obeyed.
 
     Args:

@@ -8,7 +8,7 @@ from typing import Any
 import tensorflow as tf
 
 from vqmm.config import AudioSpec
-from vqmm.data.decode import SILENT
+from vqmm.data.read_audio import SILENT
 from vqmm.data.windows import cut, loudest_start, window_start
 from vqmm.export.graph_sound import resample, trim
 
@@ -18,7 +18,7 @@ RATES = (1_000, 192_000)  # Hz
 def wav_reader(spec: AudioSpec) -> Callable[[Any], Any]:
     """Makes the function from WAV files to windows.
 
-    What `vqmm.data.decode.load_audio` does: channels are averaged, a constant offset is
+    What `vqmm.data.read_audio.load_audio` does: channels are averaged, a constant offset is
     removed, the rate becomes `spec.sample_rate`, quiet is cut from both ends as
     `spec.trim_db` says. Then, as in evaluation, the loudest window of `spec.samples`, or
     the whole recording amid zeros. Resampling is by the Fourier transform.

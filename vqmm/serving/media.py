@@ -15,7 +15,8 @@ import tensorflow as tf
 from PIL import Image
 
 from vqmm.config import Config
-from vqmm.data.decode import IMAGE_FORMATS, load_audio, load_image
+from vqmm.data.read_audio import load_audio
+from vqmm.data.read_image import IMAGE_FORMATS, load_image
 from vqmm.data.windows import cut, loudest_start, window_start
 from vqmm.errors import UnreadableFile
 from vqmm.serving.refused import Refused
