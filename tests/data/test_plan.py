@@ -71,3 +71,18 @@ def test_a_file_in_two_splits_stands_in_both(tmp_path: Path) -> None:
 def test_an_id_that_is_anothers_path_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="'b.wav' of row 1 or 2 is also the path"):
         _plan(tmp_path, Data(), "audio,image,id,split", "a.wav,,b.wav,train", "b.wav,y.png,,train")
+
+
+def test_a_record_has_every_caption_of_its_rows_once(tmp_path: Path) -> None:
+    plan = _plan(
+        tmp_path,
+        Data(),
+        "audio,image,caption,split",
+        "1.wav,x.png,a cat,train",
+        "1.wav,x.png,the cat sleeps,train",
+        "2.wav,x.png,a cat,train",
+        "3.wav,x.png,,train",
+    )
+    captions = {entry.id: entry.caption for shard in plan.shards for entry in shard.entries}
+    both = "a cat\nthe cat sleeps"
+    assert captions == {"1.wav": both, "2.wav": "a cat", "3.wav": "", "x.png": both}

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import logging
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from vqmm.data.column_names import COLUMNS, PATHS, check_columns
+from vqmm.data.labels import alike, is_absent_in_words, whole_number
+from vqmm.data.local_paths import local_path
 from vqmm.data.shards import SPLITS
 from vqmm.data.table import read_table
 from vqmm.errors import UserError, nearest
 
-PATHS = ("audio", "image")
-COLUMNS = (*PATHS, "label", "split", "id", "caption", "item")
+log = logging.getLogger("vqmm.data")
+
+CLASSES = ("label", "item", "id")  # columns whose values are compared with each other
+SHOWN = 5  # groups that a warning lists
 
 
 @dataclass(frozen=True)
@@ -21,14 +28,14 @@ class Row:
 
     Attributes:
         number: of the row, from 1, the heading not counted.
-        id: as given, else made from the paths; unique.
+        id: as given, else made from the paths; unique: further rows of the same files get "#2", "#3".
         audio: recording, absolute, links resolved; None where the row has none.
         image: picture, likewise.
         item: rows of one item are views of one thing: any recording of it pairs
             with any picture of it. As given, else rows that share a file are one item.
         label: None where unknown.
         split: train, validation, test, or None where the manifest does not say.
-        caption: None where there is none.
+        caption: one line of text; None where there is none.
         extra: further columns, as text.
         named: True where the manifest gives the id.
         refused: ``{path: reason}`` for paths that may not be read; they are None above.
@@ -54,7 +61,11 @@ def read_manifest(path: str | Path) -> list[Row]:
     empty), optional `label`, `split`, `id`, `caption`, `item`; further columns
     are kept in `Row.extra`. Whether the files are there and sound is found out
     when they are decoded. A path that leaves the manifest's folder, also through
-    ``..`` or a link, is not followed: see `Row.refused`.
+    ``..`` or a link, a URL, or a path of Windows is not followed: see `Row.refused`.
+
+    "7.0" as a label, item or id is "7", in all three formats. Logged as warnings: labels and items
+    that differ by their spelling alone ("7" and "07"), words for an absent value ("nan"), and
+    columns of your own whose name is near to a known one.
 
     Raises:
         UserError: no such manifest, an unknown kind, no rows, neither an audio
@@ -62,48 +73,20 @@ def read_manifest(path: str | Path) -> list[Row]:
             given twice, an unknown split, a file with two items or two labels.
     """
     path = Path(path)
-    columns, table = read_table(path)
-    _check_columns(path, columns)
+    columns, table = read_table(path, PATHS)
+    check_columns(path, columns)
     if not table:
         raise UserError(f"manifest {path} is empty: it has no rows")
     folder = path.parent.resolve()
-    rows = [_row(path, folder, number, cells) for number, cells in enumerate(table, 1)]
+    rows = [_row(path, folder, number, cells) for number, cells in enumerate(_with_whole_numbers(table), 1)]
+    rows = _with_ids(path, rows)
     _check_ids(path, rows)
     _check_files(path, rows, "label")
+    for what in ("label", "item"):
+        _warn_of_spellings(path, rows, what)
     rows = _with_items(rows, folder)
     _check_files(path, rows, "item")
     return rows
-
-
-def _check_columns(path: Path, columns: list[str]) -> None:
-    """A column near to a known, absent one is a slip of the pen; others are the user's own."""
-    if not columns:
-        raise UserError(f"manifest {path} is empty: it has neither heading nor rows")
-    if len(set(columns)) < len(columns):
-        raise UserError(f"manifest {path}: a column is named twice: {', '.join(columns)}")
-    for column in columns:
-        hint = nearest(column.lower(), [known for known in COLUMNS if known not in columns])
-        alike = column.lower() in COLUMNS or (hint and _one_slip(column.lower(), hint.split("'")[1]))
-        if column not in COLUMNS and alike:
-            raise UserError(f"manifest {path}: unknown column {column!r}{hint}; known: {', '.join(COLUMNS)}")
-    if not set(PATHS) & set(columns):
-        hints = "".join(nearest(column.lower(), PATHS) for column in columns)
-        raise UserError(
-            f"manifest {path} has the columns {', '.join(columns)}{hints}; it needs 'audio', 'image' or both"
-        )
-
-
-def _one_slip(word: str, known: str) -> bool:
-    """True where one letter was added, left out, changed or swapped."""
-    if sorted(word) == sorted(known):
-        return True
-    if abs(len(word) - len(known)) > 1 or min(len(word), len(known)) < 4:
-        return False
-    short, long = sorted((word, known), key=len)
-    cut = [long[:i] + long[i + 1 :] for i in range(len(long))]
-    if len(short) < len(long):
-        return short in cut
-    return sum(a != b for a, b in zip(short, long, strict=True)) == 1
 
 
 def _row(path: Path, folder: Path, number: int, cells: dict[str, str]) -> Row:
@@ -115,35 +98,94 @@ def _row(path: Path, folder: Path, number: int, cells: dict[str, str]) -> Row:
             f"manifest {path}: row {number} has split={split!r}{nearest(split, SPLITS)}; "
             f"it is one of {', '.join(SPLITS)}, or empty"
         )
-    files: dict[str, Path | None] = {}
+    files: dict[str, Path] = {}
     refused = {}
     for name in PATHS:
-        files[name] = _inside(folder, cells[name]) if name in cells else None
-        if name in cells and files[name] is None:
-            refused[cells[name]] = (
-                "leaves the manifest's folder, not read; move the file there, or the manifest above it"
-            )
+        if name in cells:
+            try:
+                files[name] = local_path(folder, cells[name])
+            except ValueError as error:
+                refused[cells[name]] = str(error)
+    caption = cells.get("caption")
     return Row(
         number=number,
         id=cells.get("id") or "+".join(cells[name] for name in PATHS if name in cells),
         named="id" in cells,
-        audio=files["audio"],
-        image=files["image"],
+        audio=files.get("audio"),
+        image=files.get("image"),
         item=cells.get("item", ""),
         label=cells.get("label"),
         split=split,
-        caption=cells.get("caption"),
+        caption=None if caption is None else re.sub(r"[\r\n]+", " ", caption),
         extra={key: text for key, text in cells.items() if key not in COLUMNS},
         refused=refused,
     )
 
 
-def _inside(folder: Path, name: str) -> Path | None:
-    try:
-        path = (folder / name).resolve()
-    except (OSError, ValueError, RuntimeError):  # a NUL byte, a name too long, a link to itself
-        return None
-    return path if path.is_relative_to(folder) else None
+def _with_whole_numbers(rows: Sequence[dict[str, str]]) -> list[dict[str, str]]:
+    """Writes whole numbers alike, however the columns of numbers in the file are written.
+
+    A column of the user's own is changed only where all its cells are such numbers, as in a column
+    of whole numbers with gaps that pandas wrote.
+    """
+    cells: dict[str, list[str]] = defaultdict(list)
+    for row in rows:
+        for name, text in row.items():
+            cells[name].append(text)
+    numbers = {
+        name
+        for name, texts in cells.items()
+        if name in CLASSES or (name not in COLUMNS and all(whole_number(text) != text for text in texts))
+    }
+    return [
+        {name: whole_number(text) if name in numbers else text for name, text in row.items()} for row in rows
+    ]
+
+
+def _warn_of_spellings(path: Path, rows: Sequence[Row], what: str) -> None:
+    """Logs labels or items that are different by their spelling alone, and words for an absent value."""
+    names = {value for row in rows if (value := getattr(row, what))}
+    groups = alike(names)
+    if groups:
+        shown = "; ".join(", ".join(map(repr, group)) for group in groups[:SHOWN])
+        more = f"; and {len(groups) - SHOWN} groups more" if len(groups) > SHOWN else ""
+        log.warning(
+            "manifest %s: column %r holds values that are taken as different: %s%s; write them alike if they "
+            "mean one",
+            path,
+            what,
+            shown,
+            more,
+        )
+    for name in sorted(filter(is_absent_in_words, names)):
+        count = sum(getattr(row, what) == name for row in rows)
+        log.warning(
+            "manifest %s: %s %r of %d rows is taken as a name; leave the cell empty where there is none",
+            path,
+            what,
+            name,
+            count,
+        )
+
+
+def _with_ids(path: Path, rows: Sequence[Row]) -> list[Row]:
+    """Gives rows without ids that name the same files ids of their own, as five captions of one pair are."""
+    numbers: dict[str, list[int]] = defaultdict(list)
+    rows = list(rows)
+    repeated = []
+    for at, row in enumerate(rows):
+        if row.named:
+            continue
+        same = numbers[row.id]
+        if any(replace(rows[before], number=row.number, id=row.id) == row for before in same):
+            repeated.append(row.number)
+        same.append(at)
+        if len(same) > 1:
+            rows[at] = replace(row, id=f"{row.id}#{len(same)}")
+    if repeated:
+        shown = ", ".join(map(str, repeated[:SHOWN])) + (" …" if len(repeated) > SHOWN else "")
+        log.warning("manifest %s: %d rows repeat earlier ones: %s", path, len(repeated), shown)
+    return rows
 
 
 def _check_ids(path: Path, rows: Iterable[Row]) -> None:

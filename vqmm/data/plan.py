@@ -47,7 +47,8 @@ def plan_shards(rows: Sequence[Row], folder: Path, data: Data) -> Plan:
 
     A file that many rows of a split name is stored once there. Its record has
     the id that its row gives; the path relative to the manifest where many rows
-    name it or none gives an id. Labels and items become numbers in sorted order.
+    name it or none gives an id, and every caption of its rows, a line each. Further
+    columns are those of the first row. Labels and items become numbers in sorted order.
     With ``pair_by`` label, the item of a record is its label, and a record
     without a label is an item of its own.
 
@@ -101,7 +102,7 @@ def _entry(path: Path, modality: Modality, named_by: list[Row], folder: Path, it
         id=first.id if first.named and len(named_by) == 1 else relative,
         item=item,
         label=label,
-        caption=next((row.caption for row in named_by if row.caption), ""),
+        caption="\n".join(dict.fromkeys(row.caption for row in named_by if row.caption)),
         extra=first.extra,
         rows=tuple(row.number for row in named_by),
     )

@@ -136,8 +136,18 @@ class ItemTable:
                 )
             values = [wanted] if isinstance(wanted, str) else list(wanted)
             column_is = pyarrow.compute.is_in(self._table[column], pyarrow.array(values, pyarrow.string()))
-            mask &= column_is.to_numpy(zero_copy_only=False)
+            met = column_is.to_numpy(zero_copy_only=False)
+            mask &= met | self._has_line(column, values)
         return mask
+
+    def _has_line(self, column: str, values: Sequence[str]) -> npt.NDArray[np.bool_]:
+        """Which rows have one of the values among several lines, as an item with several captions has."""
+        texts = self._table[column]
+        several = pyarrow.compute.fill_null(pyarrow.compute.match_substring(texts, "\n"), False)
+        found: npt.NDArray[np.bool_] = several.to_numpy().copy()
+        for row in np.flatnonzero(found):
+            found[row] = not set(values).isdisjoint(texts[row].as_py().split("\n"))
+        return found
 
 
 def checked_columns(

@@ -10,7 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 Where = Mapping[str, str | Sequence[str]]
-"""Conditions that all hold: column to the value wanted, or to those of which one will do."""
+"""Conditions that all hold: column to the value wanted, or to those of which one will do.
+
+An item with several captions has them as lines of one text, and meets a condition by any of them.
+"""
 
 
 class Item(NamedTuple):
