@@ -18,6 +18,7 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 from vqmm.data.places import is_url  # noqa: E402  (after the environment is set)
 from vqmm.errors import UserError  # noqa: E402  (after the environment is set)
+from vqmm.system_errors import mend_of  # noqa: E402  (after the environment is set)
 
 
 def run(
@@ -49,7 +50,7 @@ def run(
         if args.debug or error.errno is None:
             raise
         where = f" ({error.filename})" if error.filename else ""
-        print(f"{verb}: {error.strerror}{where}; free some space or choose another folder", file=sys.stderr)
+        print(f"{verb}: {error.strerror}{where}; {mend_of(error)}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         print(f"{verb}: interrupted", file=sys.stderr)

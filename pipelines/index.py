@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from pipelines.cli import local_path, run
 from vqmm.errors import UserError
@@ -68,9 +69,9 @@ def main(args: argparse.Namespace) -> None:
         raise UserError("nothing to do: give --run and --data, --remove, --compact or --lists")
     if not adding and (args.overwrite or args.vectors):
         raise UserError("--overwrite and --vectors make an index: give --run and --data")
-    added, removed = {"audio": 0, "image": 0}, 0
+    added, removed, moved = {"audio": 0, "image": 0}, 0, 0
     if adding:
-        index, added = _add(args)
+        index, added, moved = _add(args)
     else:
         # Loaded late, so that a wrong command line is told at once.
         from vqmm.retrieval import FaissIndex
@@ -83,28 +84,49 @@ def main(args: argparse.Namespace) -> None:
     if args.lists is not None and args.lists != index.lists:
         index.set_lists(args.lists)
     index.save(args.out)
+    usage = index.code_usage()
     facts = {
         "path": str(args.out),
         "added": added,
         "removed": removed,
+        "moved": moved,
         "items": {name: index.count(name) for name in added},
         "bytes_per_item": index.bytes_per_item,
         "lists": index.lists,
         "vectors": index.holds_vectors,
         "fingerprint": index.fingerprint,
+        "codes_in_use": usage.in_use,
+        "codes": usage.codes,
     }
+    if usage.warning:
+        print(f"index: warning: {usage.warning}", file=sys.stderr)
     if args.json:
         print(json.dumps(facts))
     else:
         print(
             f"{args.out}: {index.count('audio')} recordings ({added['audio']} new), {index.count('image')} "
-            f"pictures ({added['image']} new), {facts['bytes_per_item']} bytes an item"
+            f"pictures ({added['image']} new), {facts['bytes_per_item']} bytes an item, {usage}"
+            + (f", {moved} moved from another split" if moved else "")
             + (f", {removed} removed" if removed else "")
             + (f", {index.lists} lists" if index.lists else "")
         )
 
 
-def _add(args: argparse.Namespace) -> tuple[FaissIndex, dict[str, int]]:
+class Grown(NamedTuple):
+    """An index to which data was added.
+
+    Attributes:
+        grown: the index, not yet saved.
+        added: new items by modality.
+        moved: of these, items that stood in another split.
+    """
+
+    grown: FaissIndex
+    added: dict[str, int]
+    moved: int
+
+
+def _add(args: argparse.Namespace) -> Grown:
     from vqmm.data.records import Dataset
 
     dataset = Dataset.open(args.data)
@@ -123,7 +145,7 @@ def _add(args: argparse.Namespace) -> tuple[FaissIndex, dict[str, int]]:
         index = FaissIndex.open(args.out, index.fingerprint)
         if args.vectors and not index.holds_vectors:
             raise UserError(f"{args.out} holds no vectors; make it anew with --overwrite --vectors")
-    added = {"audio": 0, "image": 0}
+    added, held = {"audio": 0, "image": 0}, index.count()
     present = [name for name, held in dataset.counts.items() if held["recordings"] + held["pictures"]]
     splits = args.split or present
     for split in splits:
@@ -131,7 +153,7 @@ def _add(args: argparse.Namespace) -> tuple[FaissIndex, dict[str, int]]:
             added[modality] += number
     if not index.count():
         raise UserError(f"{args.data} has nothing in {', '.join(splits)}; choose another --split")
-    return index, added
+    return Grown(index, added, held + sum(added.values()) - index.count())
 
 
 if __name__ == "__main__":

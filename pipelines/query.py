@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,7 @@ EXAMPLES = """\
       --data data/digits --save out/seven
 
 A score is the sum over slots of the cosine between query and item: the number of slots at best, or about that
-where items have fine codes."""
+where items have fine codes. Items with equal scores share a rank."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -104,8 +105,10 @@ def main(args: argparse.Namespace) -> None:
     if args.save is not None:
         from vqmm.data.records import Dataset
         from vqmm.retrieval.hit_files import save_hits
+        from vqmm.retrieval.ranks import shared_ranks
 
-        saved = save_hits(Dataset.open(args.data), items, args.save)
+        saved = save_hits(Dataset.open(args.data), items, shared_ranks(scores), args.save)
+    usage = index.code_usage()
     query = {
         "path": str(path),
         "modality": asked,
@@ -115,7 +118,10 @@ def main(args: argparse.Namespace) -> None:
         "reranked": checked.reranked,
         "best_possible": index.slots,
         "codes": encoded.shared[0].tolist(),
+        "codes_in_use": usage.in_use,
     }
+    if usage.warning:
+        print(f"query: warning: {usage.warning}", file=sys.stderr)
     rows = hit_rows(items, scores)
     for row, place in zip(rows, saved or [], strict=False):
         row["saved"] = str(place)

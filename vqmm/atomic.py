@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import fcntl
 import os
 import shutil
@@ -12,8 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from vqmm.errors import UserError
-
-FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+from vqmm.system_errors import FULL_DISK
 
 
 @contextlib.contextmanager
@@ -138,9 +136,9 @@ def _tell_if_full(error: BaseException, path: Path, written: int) -> None:
 
 def _is_full(error: BaseException) -> bool:
     if isinstance(error, OSError):
-        return error.errno in FULL
+        return error.errno in FULL_DISK
     # TensorFlow's writers turn errno into their own classes and keep its text.
-    texts = [os.strerror(code) for code in FULL]
+    texts = [os.strerror(code) for code in FULL_DISK]
     return type(error).__module__.startswith("tensorflow.") and any(text in str(error) for text in texts)
 
 

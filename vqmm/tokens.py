@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from vqmm.atomic import replacing
 from vqmm.errors import UserError
+from vqmm.system_errors import is_exhausted, mend_of
 
 FORMAT_VERSION = 1
 MODALITIES = ("audio", "image")
@@ -202,6 +203,8 @@ def load_tokens(path: str | Path, expect_fingerprint: str | None = None) -> Toke
         raise UserError(f"{path} is a folder; give one token file in it") from None
     except (*DAMAGE, UserError, TypeError) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
+        if is_exhausted(error):
+            raise UserError(f"{path} cannot be read: {reason}; {mend_of(error)}") from None
         raise UserError(
             f"{path} is no token file or is damaged: {reason}; write it again with tokenize"
         ) from None

@@ -139,8 +139,9 @@ def main(work, scratch):
         counts[check(folder, work)] += 1
         if not check(folder, work):  # what a killed writer left is in nobody's way, and goes
             write(folder, work)
-            named = json.loads((folder / "index.json").read_text())["files"].values()
-            legal = {entry["name"] for parts in named for entry in parts} | {"index.json", "lock"}
+            pointer = json.loads((folder / "index.json").read_text())
+            legal = {entry["name"] for parts in pointer["files"].values() for entry in parts}
+            legal |= pointer["superseded"].keys() | {"index.json", "lock"}
             assert {path.name for path in folder.iterdir()} == legal
             assert check(folder, work)
     spent = (time.perf_counter() - began) / step

@@ -9,7 +9,7 @@ def test_hits_are_named_by_rank_and_id(tiny_data, tmp_path):
     split = tiny_data.split("test")
     sound, picture = split.recordings.ids[1], split.pictures.ids[2]
     items = [Item(picture, "image", "test", {}), Item(sound, "audio", "test", {})]
-    paths = save_hits(tiny_data, items, tmp_path / "hits")
+    paths = save_hits(tiny_data, items, [1, 2], tmp_path / "hits")
     names = [f"001-{safe_name(picture)}.png", f"002-{safe_name(sound)}.flac"]
     assert [path.name for path in paths] == names
     assert paths[0].read_bytes() == split.pictures.data[2]
@@ -18,7 +18,7 @@ def test_hits_are_named_by_rank_and_id(tiny_data, tmp_path):
 
 def test_items_of_other_data_are_told(tiny_data, tmp_path):
     with pytest.raises(UserError, match="has no audio 'x' in split 'test'"):
-        save_hits(tiny_data, [Item("x", "audio", "test", {})], tmp_path)
+        save_hits(tiny_data, [Item("x", "audio", "test", {})], [1], tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,13 @@
 import json
 import os
+import shutil
 import threading
 
 import numpy as np
 import pytest
 
 from vqmm.errors import UserError
-from vqmm.retrieval import FaissIndex
+from vqmm.retrieval import FaissIndex, index_folder
 from vqmm.retrieval.index_folder import Content, read_generation, write_generation
 
 FILES = {"codes.bin": b"codes", "items.parquet": b"items"}
@@ -31,14 +32,67 @@ def test_a_generation_is_read_back(tmp_path):
     assert files == FILES and facts["slots"] == 8 and facts["generation"] == 1
 
 
-def test_old_files_go_once_the_new_ones_count(tmp_path):
-    write_generation(tmp_path, 0, {}, whole(FILES))
-    write_generation(tmp_path, 1, {}, whole(FILES))
-    names = sorted(p.name for p in tmp_path.iterdir())
-    assert names == ["codes-000002.bin", "index.json", "items-000002.parquet", "lock"]
+@pytest.fixture
+def no_grace(monkeypatch):
+    """Superseded files go at once, as they do after an hour."""
+    monkeypatch.setattr(index_folder, "GRACE_SECONDS", 0)
 
 
-def test_appended_bytes_and_further_files_come_in_order(tmp_path):
+def names_in(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_old_files_go_an_hour_after_they_were_superseded(tmp_path, monkeypatch):
+    times = iter([0.0, 1000.0, 4599.0, 4601.0])
+    monkeypatch.setattr(index_folder.time, "time", lambda: next(times))
+    for generation in range(4):
+        write_generation(tmp_path, generation, {}, whole({"codes.bin": b"codes"}))
+        names = [name for name in names_in(tmp_path) if name.startswith("codes")]
+        # The first is superseded at 1000 s, the second at 4599 s, the third at 4601 s.
+        kept = {0: [1], 1: [1, 2], 2: [1, 2, 3], 3: [2, 3, 4]}[generation]
+        assert names == [f"codes-{number:06d}.bin" for number in kept]
+
+
+def test_many_writings_leave_few_old_files(tmp_path):
+    for generation in range(9):
+        write_generation(tmp_path, generation, {}, whole(FILES))
+    assert names_in(tmp_path) == sorted(
+        [f"codes-{n:06d}.bin" for n in range(5, 10)]
+        + [f"items-{n:06d}.parquet" for n in range(5, 10)]
+        + ["index.json", "lock"]
+    )
+
+
+@pytest.mark.parametrize("work", ["compact", "overwrite"])
+def test_a_reader_that_opens_the_files_of_an_older_generation_late_finds_them(tmp_path, work):
+    """As on another machine, whose system asks the server for a file anew when it is used."""
+    table = np.eye(8, 4, dtype=np.float32)
+    codes = np.random.default_rng(0).integers(0, 8, (50, 2))
+    index = FaissIndex(table, 2, "f" * 16)
+    index.add(codes, [str(n) for n in range(50)], "audio")
+    index.set_lists(4)
+    index.save(tmp_path / "shared")
+    before = FaissIndex.open(tmp_path / "shared").search(table[codes[:3]], 10)
+    (tmp_path / "view").mkdir()
+    shutil.copy(tmp_path / "shared" / "index.json", tmp_path / "view")
+    if work == "compact":
+        index.remove(["1", "2"])
+        index.compact()
+        index.save(tmp_path / "shared")
+    else:
+        other = FaissIndex(table, 2, "f" * 16)
+        other.add(codes[:1], ["other"], "audio")
+        other.generation = 1
+        other.save(tmp_path / "shared")
+    for parts in json.loads((tmp_path / "view" / "index.json").read_text())["files"].values():
+        for part in parts:
+            (tmp_path / "view" / part["name"]).symlink_to(tmp_path / "shared" / part["name"])
+    for mapped in (True, False):
+        late = FaissIndex.open(tmp_path / "view", mapped=mapped).search(table[codes[:3]], 10)
+        assert late.items == before.items and np.array_equal(late.scores, before.scores)
+
+
+def test_appended_bytes_and_further_files_come_in_order(tmp_path, no_grace):
     write_generation(tmp_path, 0, {}, whole(FILES))
     more = {"codes.bin": Content([b"-two", b"-three"], "append"), "items.parquet": Content([b"x"], "beside")}
     write_generation(tmp_path, 1, {}, more, keep=True)
@@ -65,7 +119,7 @@ def test_files_are_mapped_from_a_size_on(tmp_path):
         read_generation(tmp_path, mapped_from=3)
 
 
-def test_a_kill_after_the_last_rename_leaves_the_new_index(tmp_path, monkeypatch):
+def test_a_kill_after_the_last_rename_leaves_the_new_index(tmp_path, monkeypatch, no_grace):
     write_generation(tmp_path, 0, {}, whole(FILES))
 
     def unlink(*_, **__):

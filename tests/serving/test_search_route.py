@@ -10,6 +10,7 @@ from vqmm.data.file_records import file_records
 from vqmm.encoding import encode_records
 from vqmm.retrieval import FaissIndex, searcher
 from vqmm.retrieval.model_index import add_split, index_for, query_values
+from vqmm.serving.service import Service
 
 ENDS = {"audio": "wav", "image": "png"}
 
@@ -135,3 +136,24 @@ def test_the_openapi_shows_the_options(served):
     assert {"200", "400", "413", "415", "422", "429", "504"} <= set(told["responses"])
     schema = told["responses"]["422"]["content"]["application/json"]["schema"]
     assert schema["required"] == ["error"]
+
+
+def test_health_is_answered_without_a_scan_after_many_filters(served, monkeypatch):
+    for number in range(12):  # more than are remembered
+        ask(served, served.files / "test5.wav", where=[f"label={number}"])
+    index = served.service.pair.items
+    monkeypatch.setattr(searcher.Searcher, "select", None)
+    said = served.http.get("/healthz").json()
+    assert said["items"] == {"audio": 8, "image": 8}
+    assert said["codes"] == {"in_use": len(np.unique(index.codes())), "of": len(index.codebook)}
+
+
+def test_a_collapsed_index_is_logged_when_it_is_opened(served, tmp_path, caplog):
+    model, config, _ = served.codec
+    index = index_for(model, config)
+    fine = np.zeros((3, index.slots), int) if index.holds_fine else None
+    index.add(np.full((3, index.slots), index.first), ["a", "b", "c"], "image", fine=fine)
+    index.save(tmp_path)
+    Service(served.service.folder, tmp_path, served.service.settings).close()
+    facts = [record.facts for record in caplog.records if record.getMessage() == "few codes"]
+    assert len(facts) == 1 and facts[0]["reason"].startswith("codes in use: 1 of")

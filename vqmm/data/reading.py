@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from vqmm.errors import UnreadableFile, UserError
+from vqmm.system_errors import is_exhausted
 
 
 @contextlib.contextmanager
@@ -21,5 +22,17 @@ def reading(path: Path, kind: str) -> Iterator[None]:
     except UserError:
         raise
     except Exception as error:  # decoders of damaged files raise nearly anything
+        _raise_if_exhausted(path, error)
         said = " ".join(str(error).replace(str(path), "it").split()) or type(error).__name__
         raise UnreadableFile(path, f"cannot be read as {kind}: {said}") from None
+
+
+def _raise_if_exhausted(path: Path, error: Exception) -> None:
+    """Raises the system's error where no more files may be opened: the one at hand is not damaged."""
+    if is_exhausted(error):
+        raise error
+    try:  # libsndfile reports no more than "System error"
+        path.open("rb").close()
+    except OSError as refused:
+        if is_exhausted(refused):
+            raise refused from None

@@ -16,6 +16,7 @@ from vqmm.data.places import is_url, local_file, located
 from vqmm.data.shards import MODALITIES, SPLITS, Record, file_sha256, read_shard
 from vqmm.data.stored_items import Span, StoredItems, spans_of
 from vqmm.errors import UserError
+from vqmm.system_errors import mend_of
 
 FORMAT_VERSION = 1
 # What the shards do not depend on: `samples` is cut in the batches, the limits only refuse files.
@@ -107,7 +108,8 @@ class Dataset:
                 f"run python -m pipelines.prepare … --out {folder}"
             ) from None
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise UserError(f"{path} cannot be read: {error}; prepare the data again") from None
+            mend = mend_of(error) if isinstance(error, OSError) else "prepare the data again"
+            raise UserError(f"{path} cannot be read: {error}; {mend}") from None
         if version != FORMAT_VERSION:
             raise UserError(
                 f"{path} has format_version={version!r}; this vqmm reads {FORMAT_VERSION}; "

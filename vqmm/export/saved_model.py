@@ -16,6 +16,7 @@ from vqmm.export.metadata import describe
 from vqmm.export.signatures import Signature, serving_signatures
 from vqmm.export.warmup import WARMUP_FILE, write_warmup
 from vqmm.models import VQVAE
+from vqmm.system_errors import mend_of
 from vqmm.training.lock import hold
 
 EXTRA = "assets.extra"
@@ -60,7 +61,7 @@ def write_saved_model(model: VQVAE, config: Config, folder: str | Path) -> Path:
             part.replace(place)
         except (OSError, tf.errors.OpError) as error:
             reason = " ".join(str(getattr(error, "message", error)).split())
-            raise UserError(f"cannot write {place}: {reason}; free some space and run again") from None
+            raise UserError(f"cannot write {place}: {reason}; {mend_of(error)}") from None
         finally:
             shutil.rmtree(part, ignore_errors=True)
     return place

@@ -12,12 +12,14 @@ import pyarrow
 
 from vqmm.errors import UserError
 from vqmm.retrieval.code_scan import CodeScan, Packed
+from vqmm.retrieval.code_usage import CodeUsage, code_usage_of
 from vqmm.retrieval.index_folder import Content, Stored, read_generation, write_generation
 from vqmm.retrieval.inverted_lists import InvertedLists
 from vqmm.retrieval.item_table import ItemTable, check_modality, checked_columns
 from vqmm.retrieval.protocol import Hits, Where
 from vqmm.retrieval.searcher import Searcher
 from vqmm.retrieval.vector_store import VectorStore
+from vqmm.system_errors import is_exhausted, mend_of
 from vqmm.tokens import MODALITIES, check_fingerprint, vqmm_version
 
 LARGE = 2**28  # bytes of codes and vectors from which files are mapped and no longer read
@@ -74,6 +76,7 @@ class FaissIndex:
         self._inverted: InvertedLists | None = None
         self._saved_lists: InvertedLists | None = None
         self._searcher: Searcher | None = None
+        self._code_usage: CodeUsage | None = None
         self._home: Path | None = None  # folder that holds the first `_saved` rows, in `_parts` parts
         self._saved = self._parts = 0
 
@@ -111,6 +114,7 @@ class FaissIndex:
             raise UserError(f"this index {told} vectors: all its items come with them or none does")
         half = None if self._vectors is None else self._vectors.half(vectors, len(packed))
         held = self._items.positions(names, modality, split)
+        stale = set() if metadata is None else self._stale(held, names, columns)
         fresh: dict[str, int] = {}
         for row, name in enumerate(names):
             before = self._packed[held[name][0]] if name in held else packed[fresh.setdefault(name, row)]
@@ -119,28 +123,64 @@ class FaissIndex:
                     f"{modality} {name!r} (split {split!r}) is in the index with other codes; "
                     "ids name one item each: change the id, remove the item, or build a new index"
                 )
+            if name in stale or name not in held:
+                fresh[name] = row  # of what one call names twice, the last counts, as in two calls
         if not fresh:
             return 0
         new = list(fresh.values())
+        self._items.removed[[row for name in stale for row in held[name]]] = True
         self._items.append(
             list(fresh), modality, split, {name: [v[i] for i in new] for name, v in columns.items()}
         )
         self._packed = np.concatenate([self._packed, packed[new]])
         if self._vectors is not None and half is not None:
             self._vectors.append(half[new])
-        self._searcher = None
-        return len(new)
+        self._changed()
+        return len(new) - len(stale)
+
+    def copies_elsewhere(
+        self, codes: Any, ids: Sequence[str], modality: str, split: str, fine: Any = None
+    ) -> dict[str, list[str]]:
+        """Finds items under the same names with the same codes in other splits; see the protocol."""
+        check_modality(modality)
+        packed = self._scan.pack(codes, self.first, fine)
+        row_of = {str(name): row for row, name in enumerate(ids)}
+        held = self._items.positions(list(row_of), modality, None)
+        rows = np.array([row for rows in held.values() for row in rows], np.int64)
+        found: dict[str, list[str]] = {}
+        for row, item in zip(rows.tolist(), self._items.describe(rows), strict=True):
+            if item.split != split and np.array_equal(self._packed[row], packed[row_of[item.id]]):
+                found.setdefault(item.split, []).append(item.id)
+        return found
+
+    def _stale(
+        self, held: Mapping[str, list[int]], names: Sequence[str], columns: Mapping[str, Sequence[str]]
+    ) -> set[str]:
+        """Names of items that are there with other metadata than those that are given now."""
+        rows = np.array([rows[0] for rows in held.values()], np.int64)
+        before = {item.id: item.metadata for item in self._items.describe(rows)}
+        row_of = {name: row for row, name in enumerate(names)}
+        return {
+            name
+            for name, metadata in before.items()
+            if {key: value for key, value in metadata.items() if value}
+            != {key: values[row_of[name]] for key, values in columns.items() if values[row_of[name]]}
+        }
 
     def remove(self, ids: Sequence[str], modality: str | None = None, split: str | None = None) -> int:
         """Removes items by name; see `Index.remove`."""
         rows = self._items.named([str(i) for i in ids], modality, split)
         self._items.removed[rows] = True
-        self._searcher = None
+        self._changed()
         return len(rows)
 
     def count(self, modality: str | None = None, where: Where | None = None) -> int:
         """Number of items that meet all conditions."""
-        return len(self._search().select(modality, where).packed)
+        if where:
+            return len(self._search().select(modality, where).packed)
+        if modality is not None:
+            check_modality(modality)
+        return self._search().counts[modality]  # no scan: a service asks this at each health check
 
     def set_lists(self, lists: int, probes: int | None = None) -> None:
         """Makes inverted lists over all items, or goes back to the flat scan.
@@ -158,7 +198,7 @@ class FaissIndex:
         if lists and len(self._packed):
             self._inverted = InvertedLists.build(self._scan, self._packed, lists)
         self.probes = probes or -(-lists // PROBES)
-        self._searcher = None
+        self._changed()
 
     def search(
         self,
@@ -202,6 +242,12 @@ class FaissIndex:
         """How many slots of items have each code of the shared range, i64[K]."""
         packed = self._search().select(None, None).packed
         return np.bincount(self._scan.unpack(packed).ravel(), minlength=len(self.codebook))
+
+    def code_usage(self) -> CodeUsage:
+        """How many codes the items use; of an index as it was opened, what was counted when it was saved."""
+        if self._code_usage is None:
+            self._code_usage = code_usage_of(self._scan, self._search().select(None, None).packed)
+        return self._code_usage
 
     def compact(self) -> None:
         """Drops what was removed; positions change. `save` does so when much was removed."""
@@ -271,6 +317,8 @@ class FaissIndex:
             index = cls._from_stored(stored)
         except DAMAGE as error:
             said = " ".join(str(error).split())
+            if is_exhausted(error):  # FAISS reports what the system refused as it does damage
+                raise UserError(f"the index {folder} cannot be read ({said}); {mend_of(error)}") from None
             raise UserError(f"the index {folder} is damaged ({said}); build it again") from None
         index._home = Path(folder).resolve()
         return index
@@ -297,6 +345,8 @@ class FaissIndex:
             parts = files["lists.faiss"][0], files["members.bin"][0]
             index._inverted = index._saved_lists = InvertedLists.read(*parts)
         index.lists, index.probes, index.generation = facts["lists"], facts["probes"], facts["generation"]
+        if "code_usage" in facts:  # not in indexes of version 0.1
+            index._code_usage = CodeUsage(**facts["code_usage"])
         index._saved, index._parts = facts["rows"], len(facts["files"]["items.parquet"])
         rows = [len(index._packed), len(index._items)]
         rows += [] if index._vectors is None else [len(index._vectors)]
@@ -320,10 +370,15 @@ class FaissIndex:
             "rows": len(self._packed),
             "count": self.count(),
             "counts": {name: self.count(name) for name in MODALITIES},
+            "code_usage": self.code_usage()._asdict(),
         }
 
     def _listed(self) -> int:
         return 0 if self._inverted is None else self._inverted.rows
+
+    def _changed(self) -> None:
+        """Forgets what was counted and chosen among the items before."""
+        self._searcher = self._code_usage = None
 
     def _search(self) -> Searcher:
         if self._searcher is None:

@@ -43,12 +43,15 @@ class StoredItems:
         return records.data[rows[item.id]]
 
 
-def save_hits(dataset: Dataset, items: Sequence[Item], folder: str | Path) -> list[Path]:
-    """Writes the stored form of items: FLAC or PNG, named by rank.
+def save_hits(
+    dataset: Dataset, items: Sequence[Item], ranks: Sequence[int], folder: str | Path
+) -> list[Path]:
+    """Writes the stored form of items: FLAC or PNG, named by rank and id.
 
     Args:
         dataset: the data that was indexed.
         items: best first.
+        ranks: of the items; equal scores share one (`vqmm.retrieval.ranks.shared_ranks`).
         folder: made where it is missing.
 
     Returns:
@@ -60,12 +63,16 @@ def save_hits(dataset: Dataset, items: Sequence[Item], folder: str | Path) -> li
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     stored = StoredItems(dataset)
-    paths = []
-    for rank, item in enumerate(items, start=1):
-        path = folder / f"{rank:03d}-{safe_name(item.id)}{SUFFIXES[item.modality]}"
+    paths: dict[Path, None] = {}  # in order
+    for rank, item in zip(ranks, items, strict=True):
+        name, suffix = f"{rank:03d}-{safe_name(item.id)}", SUFFIXES[item.modality]
+        path, number = folder / f"{name}{suffix}", 1
+        while path in paths:
+            number += 1
+            path = folder / f"{name}-{number}{suffix}"
         write_atomic(path, stored.data(item))
-        paths.append(path)
-    return paths
+        paths[path] = None
+    return list(paths)
 
 
 def safe_name(text: str) -> str:

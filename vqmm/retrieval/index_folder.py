@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+import time
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,6 +19,10 @@ from vqmm.training.lock import hold
 FORMAT_VERSION = 2
 POINTER = "index.json"
 LOCK = "lock"
+# A reader that opened an earlier generation, perhaps on another machine that shares the folder, may open
+# files of it for so long after they were superseded.
+GRACE_SECONDS = 3600.0
+OLD_FILES = 4  # of each kind stay at most, so that many writings in that time do not fill the disk
 READS = 5  # a writer may replace the generation between our reading the pointer and the files
 
 Bytes = npt.NDArray[np.uint8]
@@ -57,6 +62,9 @@ def write_generation(
 ) -> int:
     """Writes the next generation: its files first, `index.json` last, then drops files that no longer count.
 
+    Files of earlier generations stay for `GRACE_SECONDS` after they were superseded, `OLD_FILES` of
+    each kind, for readers that have opened those; a later writing drops them.
+
     Bytes that an earlier generation counts are never touched, so a writer that is killed
     leaves that generation; bytes behind them are not read and go with the next writing.
 
@@ -84,15 +92,17 @@ def write_generation(
                 f"{folder} holds generation {found} of an index, this one started from {before}; "
                 "open it again and repeat the addition, or give another folder"
             )
-        held: dict[str, list[dict[str, Any]]] = _pointer(folder)["files"] if before else {}
+        pointer = _pointer(folder) if before else {}
+        held: dict[str, list[dict[str, Any]]] = pointer.get("files", {})
         parts = dict(held) if keep else {}
         for kind, content in files.items():
             before_it = parts.pop(kind, [])
             if content is not None:
                 parts[kind] = _write(folder, kind, content, before_it, before + 1)
+        superseded = _superseded(pointer.get("superseded", {}), _names(held) - _names(parts))
         tree = {"format_version": FORMAT_VERSION, "generation": before + 1, **facts, "files": parts}
-        write_atomic(folder / POINTER, json.dumps(tree, indent=2) + "\n")
-        _drop_others(folder, parts, [*held, *files])
+        write_atomic(folder / POINTER, json.dumps(tree | {"superseded": superseded}, indent=2) + "\n")
+        _drop_others(folder, _names(parts) | superseded.keys(), [*held, *files])
     return before + 1
 
 
@@ -182,13 +192,28 @@ def _by_name(parts: list[dict[str, Any]]) -> Iterator[tuple[str, list[dict[str, 
         yield name, [entry for entry in parts if entry["name"] == name]
 
 
-def _drop_others(folder: Path, parts: Mapping[str, list[dict[str, Any]]], kinds: Iterable[str]) -> None:
-    named = {entry["name"] for entries in parts.values() for entry in entries}
+def _names(parts: Mapping[str, list[dict[str, Any]]]) -> set[str]:
+    return {entry["name"] for entries in parts.values() for entry in entries}
+
+
+def _superseded(before: Mapping[str, float], new: Iterable[str]) -> dict[str, float]:
+    """Names files of earlier generations that stay, and since when they are superseded."""
+    now = time.time()
+    found = {name: since for name, since in before.items() if now - since < GRACE_SECONDS}
+    found |= dict.fromkeys(sorted(new), now) if GRACE_SECONDS else {}
+    kept: dict[str, list[str]] = {}
+    for name in sorted(found, key=lambda name: -found[name]):
+        kept.setdefault(name.rpartition("-")[0], []).append(name)
+    return {name: found[name] for names in kept.values() for name in names[:OLD_FILES]}
+
+
+def _drop_others(folder: Path, kept: Collection[str], kinds: Iterable[str]) -> None:
+    """Removes files of some kinds that are not among those to keep."""
     for kind in dict.fromkeys(kinds):
         stem, _, suffix = kind.rpartition(".")
         for pattern in (f"{stem}-[0-9]*.{suffix}", f".{stem}-[0-9]*.{suffix}.part"):
             for path in folder.glob(pattern):
-                if path.name not in named:
+                if path.name not in kept:
                     path.unlink(missing_ok=True)
 
 

@@ -112,6 +112,11 @@ class ItemTable:
         """
         return np.flatnonzero(self._mask(where or {}, modality))
 
+    def counts(self) -> dict[str | None, int]:
+        """Numbers of items of each modality, and of all under None; removed ones do not count."""
+        counts: dict[str | None, int] = {name: len(self.select(name)) for name in MODALITIES}
+        return counts | {None: len(self) - int(self.removed.sum())}
+
     def describe(self, positions: Rows) -> list[Item]:
         """The items of some rows; a column that one lacks is ""."""
         if self._table["id"].num_chunks > 1:  # `take` would join the parts at every call
@@ -142,11 +147,13 @@ class ItemTable:
 
     def _has_line(self, column: str, values: Sequence[str]) -> npt.NDArray[np.bool_]:
         """Which rows have one of the values among several lines, as an item with several captions has."""
-        texts = self._table[column]
-        several = pyarrow.compute.fill_null(pyarrow.compute.match_substring(texts, "\n"), False)
-        found: npt.NDArray[np.bool_] = several.to_numpy().copy()
-        for row in np.flatnonzero(found):
-            found[row] = not set(values).isdisjoint(texts[row].as_py().split("\n"))
+        texts, compute = self._table[column], pyarrow.compute
+        found = np.zeros(len(self), bool)
+        if compute.any(compute.match_substring(texts, "\n")).as_py():
+            framed = compute.binary_join_element_wise("\n", texts, "\n", "")
+            for value in values:
+                has = compute.fill_null(compute.match_substring(framed, f"\n{value}\n"), False)
+                found |= has.to_numpy(zero_copy_only=False)
         return found
 
 

@@ -109,19 +109,21 @@ class MilvusIndex:
         local = self._scan.unpack(packed)
         texts = [" ".join(map(str, line)) for line in local]
         keys = [json.dumps([modality, split, name]) for name in names]
-        held: dict[str, str] = {}
+        held: dict[str, dict[str, Any]] = {}
         for start in range(0, len(keys), BATCH):
-            found = self._client.get(
-                self.collection, ids=keys[start : start + BATCH], output_fields=["codes"]
-            )
-            held |= {row["key"]: row["codes"] for row in found}
+            found = self._client.get(self.collection, ids=keys[start : start + BATCH], output_fields=["*"])
+            held |= {row["key"]: row for row in found}
         fresh: dict[str, int] = {}
         for row, key in enumerate(keys):
-            if (held[key] if key in held else texts[fresh.setdefault(key, row)]) != texts[row]:
+            known = held[key]["codes"] if key in held else texts[fresh.setdefault(key, row)]
+            if known != texts[row]:
                 raise UserError(
                     f"{modality} {names[row]!r} (split {split!r}) is in the index with other codes; "
                     "ids name one item each: change the id, remove the item, or build a new index"
                 )
+            given = {name: values[row] for name, values in columns.items()}
+            if key not in held or (metadata is not None and _filled(given) != _filled(_extra(held[key]))):
+                fresh[key] = row  # of what one call names twice, the last counts, as in two calls
         now = time.time_ns()  # a row's number: later additions have higher ones, whoever makes them
         rows = [
             {
@@ -137,8 +139,29 @@ class MilvusIndex:
             for number, (key, at) in enumerate(fresh.items())
         ]
         for start in range(0, len(rows), BATCH):
-            self._client.insert(self.collection, rows[start : start + BATCH])
-        return len(rows)
+            self._client.upsert(self.collection, rows[start : start + BATCH])
+        return len(rows) - len(fresh.keys() & held.keys())
+
+    def copies_elsewhere(
+        self, codes: Any, ids: Sequence[str], modality: str, split: str, fine: Any = None
+    ) -> dict[str, list[str]]:
+        """Finds items under the same names with the same codes in other splits; see the protocol."""
+        local = self._scan.unpack(self._scan.pack(codes, self.first, fine))
+        texts = {str(name): " ".join(map(str, line)) for name, line in zip(ids, local, strict=True)}
+        names = list(texts)
+        found: dict[str, list[str]] = {}
+        for start in range(0, len(names), BATCH):
+            rows = self._client.query(
+                self.collection,
+                filter=filter_of(modality, {"id": names[start : start + BATCH]}),
+                output_fields=["id", "split", "codes"],
+                limit=MOST_HITS,
+                consistency_level="Strong",
+            )
+            for row in rows:
+                if row["split"] != split and row["codes"] == texts[row["id"]]:
+                    found.setdefault(row["split"], []).append(row["id"])
+        return found
 
     def remove(self, ids: Sequence[str], modality: str | None = None, split: str | None = None) -> int:
         """Removes items by name; see `Index.remove`."""
@@ -255,5 +278,13 @@ class MilvusIndex:
 
 
 def _item(entity: Mapping[str, Any]) -> Item:
-    extra = {name: str(value) for name, value in entity.items() if name not in OWN}
-    return Item(entity["id"], entity["modality"], entity["split"], extra)
+    return Item(entity["id"], entity["modality"], entity["split"], _extra(entity))
+
+
+def _extra(entity: Mapping[str, Any]) -> dict[str, str]:
+    """The metadata of a row: its fields that are not this index's own."""
+    return {name: str(value) for name, value in entity.items() if name not in OWN}
+
+
+def _filled(metadata: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in metadata.items() if value}

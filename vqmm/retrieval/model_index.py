@@ -47,6 +47,8 @@ def index_for(model: VQVAE, config: Config, vectors: bool = False) -> FaissIndex
 def add_split(index: Index, model: VQVAE, dataset: Dataset, config: Config, split: str) -> dict[str, int]:
     """Adds all recordings and pictures of a split, with label, caption and further columns.
 
+    An item that stands in another split of the index, where the data has it no longer, moves.
+
     Returns:
         How many of each modality were new; a modality that the split lacks is left out.
 
@@ -73,6 +75,13 @@ def add_split(index: Index, model: VQVAE, dataset: Dataset, config: Config, spli
         fine = encoded.fine if index.holds_fine else None
         names = encoded.ids.tolist()
         added[modality] = index.add(encoded.shared, names, modality, split, metadata, vectors, fine)
+        copies = index.copies_elsewhere(encoded.shared, names, modality, split, fine)
+        for other, ids in copies.items():
+            if other in dataset.counts:
+                recordings, pictures = dataset.split(other)
+                standing = set((recordings if modality == "audio" else pictures).ids)
+                if moved := [name for name in ids if name not in standing]:
+                    index.remove(moved, modality, other)
     return added
 
 

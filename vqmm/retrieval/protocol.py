@@ -86,14 +86,17 @@ class Index(Protocol):
         vectors: Any = None,
         fine: Any = None,
     ) -> int:
-        """Adds items; those that are there already, with the same codes, are left out.
+        """Adds items; those that are there already, with the same codes, take the new metadata.
+
+        Such an item moves behind the others where its metadata differs. Of an id that is given twice
+        the last one's metadata counts.
 
         Args:
             codes: integer [n, slots], rows of the joint codebook in its shared range.
             ids: n names, unique for a modality and split.
             modality: `"audio"` or `"image"`.
             split: of the data that they come from.
-            metadata: n strings for each further column.
+            metadata: n strings for each further column; None leaves that of items that are there.
             vectors: f[n, slots, dim], kept as float16; where `holds_vectors`, and only there.
             fine: integer [n, slots], rows of each slot's fine table; where `holds_fine`, and only there.
 
@@ -104,6 +107,20 @@ class Index(Protocol):
             UserError: codes outside the shared range or of another number of slots,
                 vectors or fine codes missing, not wanted or not legal, or an id that is there with
                 other codes.
+        """
+        ...
+
+    def copies_elsewhere(
+        self, codes: Any, ids: Sequence[str], modality: str, split: str, fine: Any = None
+    ) -> dict[str, list[str]]:
+        """Finds items under the same names with the same codes in other splits.
+
+        Args:
+            codes, ids, modality, fine: of the items to look for, as for `add`.
+            split: that is left out.
+
+        Returns:
+            Names by split.
         """
         ...
 

@@ -46,6 +46,9 @@ class Searcher:
         items: the same rows.
         vectors: the same rows, or None.
         inverted: lists over the first of them, or None for a flat scan.
+
+    Attributes:
+        counts: items of each modality, and of all under None.
     """
 
     def __init__(
@@ -58,6 +61,7 @@ class Searcher:
     ):
         self._scan, self._packed, self._items = scan, packed, items
         self._vectors, self._inverted = vectors, inverted
+        self.counts = items.counts()
         self._selections: OrderedDict[Any, Selection] = OrderedDict()
         self._lock = threading.Lock()
 

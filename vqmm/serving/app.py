@@ -46,7 +46,15 @@ def create_app(service: Service, token: str | None = None) -> FastAPI:
     async def healthz() -> dict[str, object]:
         model, index = service.pair
         items = None if index is None else {name: index.count(name) for name in ("audio", "image")}
-        return {"status": "ok", "version": model.version, "fingerprint": model.fingerprint, "items": items}
+        usage = None if index is None else index.code_usage()
+        codes = None if usage is None else {"in_use": usage.in_use, "of": usage.codes}
+        return {
+            "status": "ok",
+            "version": model.version,
+            "fingerprint": model.fingerprint,
+            "items": items,
+            "codes": codes,
+        }
 
     @app.get("/metrics", summary="Counters, for Prometheus", response_class=Response)
     async def metrics() -> Response:

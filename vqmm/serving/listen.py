@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 
 from vqmm.errors import UserError
+from vqmm.system_errors import is_exhausted, mend_of
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -29,5 +30,6 @@ def listen(host: str, port: int) -> socket.socket:
             listening.close()
             raise
     except OSError as error:
-        raise UserError(f"--host {host} --port {port}: {error.strerror}; choose another, or 0") from None
+        mend = mend_of(error) if is_exhausted(error) else "choose another, or 0"
+        raise UserError(f"--host {host} --port {port}: {error.strerror}; {mend}") from None
     return listening

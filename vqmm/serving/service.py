@@ -146,6 +146,8 @@ class Service:
             raise UserError("there is no index to open")
         index = FaissIndex.open(self.index_folder)
         index.count()  # builds what searches need
+        if warning := index.code_usage().warning:
+            log.warning("few codes", extra={"facts": {"index": str(self.index_folder), "reason": warning}})
         return index
 
     def _open_model(self, version: int) -> ServedModel:

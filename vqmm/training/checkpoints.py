@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from vqmm.errors import UserError
+from vqmm.system_errors import is_exhausted, mend_of
 
 # What TensorFlow raises for a checkpoint that is cut off, gone, or of other variables.
 UNREADABLE = (tf.errors.OpError, AssertionError, ValueError, IndexError, RuntimeError)
@@ -102,7 +103,7 @@ class Checkpoints:
             intact = f"the earlier one, {before}, is intact" if before else "there is no earlier one"
             raise UserError(
                 f"cannot write a checkpoint to {manager.directory} at step {step_of(self.model)}: "
-                f"{one_line(error)}; {intact}. Free some space and run the same command again"
+                f"{one_line(error)}; {intact}; {mend_of(error)}"
             ) from None
 
 
@@ -128,6 +129,9 @@ def first_readable(paths: Iterable[str], read: Callable[[str], Any]) -> tuple[st
 
     Returns:
         The path that could be read, None where none could; what was passed over, and why.
+
+    Raises:
+        UserError: no more files may be opened, which says nothing of the checkpoints.
     """
     passed_over: list[str] = []
     for path in paths:
@@ -135,6 +139,8 @@ def first_readable(paths: Iterable[str], read: Callable[[str], Any]) -> tuple[st
             read(path)
             return path, passed_over
         except UNREADABLE as error:
+            if is_exhausted(error):  # an older one must not be taken for that
+                raise UserError(f"cannot read {path}: {one_line(error)}; {mend_of(error)}") from None
             passed_over.append(f"{path}: {one_line(error)}")
     return None, passed_over
 

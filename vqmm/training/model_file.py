@@ -13,6 +13,7 @@ import tensorflow as tf
 from vqmm.config import Config
 from vqmm.errors import UserError
 from vqmm.models import PairAutoencoder, Prior, Vocoder, build_model, build_vocoder
+from vqmm.system_errors import is_exhausted, mend_of
 from vqmm.training.checkpoints import checkpoints_in, restore_model
 from vqmm.training.precision import precision
 
@@ -31,7 +32,7 @@ def save_model(model: PairAutoencoder | Prior | Vocoder, path: Path) -> None:
         part.replace(path)
     except (OSError, tf.errors.OpError) as error:
         part.unlink(missing_ok=True)
-        raise UserError(f"cannot write {path}: {_reason(error)}; free some space and run again") from None
+        raise UserError(f"cannot write {path}: {_reason(error)}; {mend_of(error)}") from None
 
 
 def load_model(path: Path) -> Any:
@@ -43,7 +44,8 @@ def load_model(path: Path) -> Any:
     try:
         model = keras.saving.load_model(path, compile=False, safe_mode=True)
     except (OSError, ValueError, TypeError, KeyError) as error:
-        raise UserError(f"cannot read the model {path}: {_reason(error)}") from None
+        mend = f"; {mend_of(error)}" if is_exhausted(error) else ""
+        raise UserError(f"cannot read the model {path}: {_reason(error)}{mend}") from None
     if not isinstance(model, (PairAutoencoder, Prior, Vocoder)):
         raise UserError(
             f"{path} holds a {type(model).__name__}; a run's model is a VQVAE, VQGAN, VAE, Prior or Vocoder"

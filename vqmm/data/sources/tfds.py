@@ -21,6 +21,7 @@ from PIL import Image
 from rich.progress import Progress
 
 from vqmm.errors import UserError
+from vqmm.system_errors import EXHAUSTED, FULL_DISK, errno_of, mend_of
 
 COLUMNS = ("id", "audio", "image", "label", "split", "speaker")
 SAMPLE_RATE = 8_000  # Hz, of spoken_digit
@@ -80,9 +81,11 @@ def _load(tfds: ModuleType, name: str, split: str, limit: int | None) -> Iterato
     try:
         yield from tfds.as_numpy(tfds.load(name, split=split).take(-1 if limit is None else limit))
     except (OSError, tfds.core.download.DownloadError) as error:
+        mend = "check the network, or use the source 'digits', which needs none"
+        if errno_of(error) in FULL_DISK | EXHAUSTED:
+            mend = mend_of(error)
         raise UserError(
-            f"tensorflow-datasets could not fetch {name!r}: {' '.join(str(error).split())[:300]}; "
-            "check the network, or use the source 'digits', which needs none"
+            f"tensorflow-datasets could not fetch {name!r}: {' '.join(str(error).split())[:300]}; {mend}"
         ) from None
 
 
