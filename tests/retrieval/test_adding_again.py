@@ -26,6 +26,8 @@ class Client:
     def upsert(self, collection, rows):
         self.rows |= {row["key"]: row for row in rows}
 
+    insert = upsert
+
     def delete(self, collection, ids):
         for key in ids:
             del self.rows[key]

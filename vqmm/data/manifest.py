@@ -11,7 +11,7 @@ from pathlib import Path
 
 from vqmm.data.column_names import COLUMNS, PATHS, check_columns
 from vqmm.data.labels import alike, is_absent_in_words, whole_number
-from vqmm.data.local_paths import local_path
+from vqmm.data.manifest_paths import path_below
 from vqmm.data.shards import SPLITS
 from vqmm.data.table import read_table
 from vqmm.errors import UserError, nearest
@@ -63,7 +63,8 @@ def read_manifest(path: str | Path) -> list[Row]:
     when they are decoded. A path that leaves the manifest's folder, also through
     ``..`` or a link, a URL, or a path of Windows is not followed: see `Row.refused`.
 
-    "7.0" as a label, item or id is "7", in all three formats. Logged as warnings: labels and items
+    Files whose bytes stand in a Parquet table are written into a folder beside it, once
+    (`vqmm.data.embedded_files`). "7.0" as a label, item or id is "7", in all three formats. Logged as warnings: labels and items
     that differ by their spelling alone ("7" and "07"), words for an absent value ("nan"), and
     columns of your own whose name is near to a known one.
 
@@ -103,7 +104,7 @@ def _row(path: Path, folder: Path, number: int, cells: dict[str, str]) -> Row:
     for name in PATHS:
         if name in cells:
             try:
-                files[name] = local_path(folder, cells[name])
+                files[name] = path_below(folder, cells[name])
             except ValueError as error:
                 refused[cells[name]] = str(error)
     caption = cells.get("caption")

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 
-def local_path(folder: Path, name: str) -> Path:
+def path_below(folder: Path, name: str) -> Path:
     """Resolves a name to a path below a folder, links followed. Whether a file is there is not looked at.
 
     Args:
