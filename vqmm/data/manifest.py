@@ -64,9 +64,10 @@ def read_manifest(path: str | Path) -> list[Row]:
     ``..`` or a link, a URL, or a path of Windows is not followed: see `Row.refused`.
 
     Files whose bytes stand in a Parquet table are written into a folder beside it, once
-    (`vqmm.data.embedded_files`). "7.0" as a label, item or id is "7", in all three formats. Logged as warnings: labels and items
-    that differ by their spelling alone ("7" and "07"), words for an absent value ("nan"), and
-    columns of your own whose name is near to a known one.
+    (`vqmm.data.embedded_files`). "7.0" as a label, item or id is "7", in all three formats.
+
+    Logged as warnings: labels and items that differ by their spelling alone ("7" and "07"), words
+    for an absent value ("nan"), and columns of your own whose name is near to a known one.
 
     Raises:
         UserError: no such manifest, an unknown kind, no rows, neither an audio
