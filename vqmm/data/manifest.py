@@ -26,6 +26,7 @@ class Row:
         image: picture, likewise.
         item: rows of one item are views of one thing: any recording of it pairs
             with any picture of it. As given, else rows that share a file are one item.
+        item_named: True where the manifest gives the item in this row.
         label: None where unknown.
         split: train, validation, test, or None where the manifest does not say.
         caption: None where there is none.
@@ -44,10 +45,11 @@ class Row:
     caption: str | None = None
     extra: dict[str, str] = field(default_factory=dict)
     named: bool = False
+    item_named: bool = False
     refused: dict[str, str] = field(default_factory=dict)
 
 
-def read_manifest(path: str | Path) -> list[Row]:
+def read_manifest(path: str | Path, folder: Path | None = None) -> list[Row]:
     """Reads a CSV, JSONL or Parquet manifest.
 
     Columns: `audio` and `image` (paths relative to the manifest, either may be
@@ -55,6 +57,10 @@ def read_manifest(path: str | Path) -> list[Row]:
     are kept in `Row.extra`. Whether the files are there and sound is found out
     when they are decoded. A path that leaves the manifest's folder, also through
     ``..`` or a link, is not followed: see `Row.refused`.
+
+    Args:
+        path: of the manifest.
+        folder: that its paths are relative to and must lie in; the manifest's own by default.
 
     Raises:
         UserError: no such manifest, an unknown kind, no rows, neither an audio
@@ -66,7 +72,7 @@ def read_manifest(path: str | Path) -> list[Row]:
     _check_columns(path, columns)
     if not table:
         raise UserError(f"manifest {path} is empty: it has no rows")
-    folder = path.parent.resolve()
+    folder = (folder or path.parent).resolve()
     rows = [_row(path, folder, number, cells) for number, cells in enumerate(table, 1)]
     _check_ids(path, rows)
     _check_files(path, rows, "label")
@@ -127,6 +133,7 @@ def _row(path: Path, folder: Path, number: int, cells: dict[str, str]) -> Row:
         number=number,
         id=cells.get("id") or "+".join(cells[name] for name in PATHS if name in cells),
         named="id" in cells,
+        item_named="item" in cells,
         audio=files["audio"],
         image=files["image"],
         item=cells.get("item", ""),
