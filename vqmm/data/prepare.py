@@ -237,6 +237,8 @@ def _write_shards(
 ) -> dict[str, Any]:
     if not shards:
         return {}
+    import tensorflow  # noqa: F401  (late, but before the clock of the progress starts)
+
     files = [(entry.path, entry.modality) for shard in shards for entry in shard.entries]
     encoded = encode_files(files, config.data, min(workers, 1 + len(files) // 16))
     notes = {}

@@ -106,8 +106,8 @@ def _split_of(seed: int, members: Sequence[Row], contents: Mapping[Path, str]) -
 
 def _names(members: Sequence[Row], contents: Mapping[Path, str]) -> set[str]:
     given = {f"item {row.item}" for row in members if row.item_named}
-    pictures = {f"content {contents[row.image]}" for row in members if row.image in contents}
-    recordings = {f"content {contents[row.audio]}" for row in members if row.audio in contents}
+    pictures = {f"content {contents[row.image]}" for row in members if row.image and row.image in contents}
+    recordings = {f"content {contents[row.audio]}" for row in members if row.audio and row.audio in contents}
     return given or pictures or recordings or {f"item {row.item}" for row in members}
 
 
