@@ -14,21 +14,23 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 FIRST_AFTER = 10.0  # seconds until the first line: short phases stay silent
 EVERY = 30.0  # seconds between lines
+BAR_AFTER = 2.0  # seconds until a terminal shows the bar
 LOOK_EVERY = 2.0  # seconds between two looks at work that others do
 
 
 class PhaseProgress:
     """Progress of one phase whose units are counted, on the standard error stream.
 
-    A terminal shows a bar. Elsewhere, as in a log, the first line comes after some seconds
-    and further ones now and then, with what is done and what is left; a last one says that the
-    phase has ended, if there was a line before it.
+    A terminal shows a bar, unless the phase is short. Elsewhere, as in a log, the first line comes
+    after some seconds and further ones now and then, with what is done and what is left; a last
+    one says that the phase has ended, if there was a line before it.
 
     Args:
         phase: what is being done, such as `"hashing files"`.
         unit: what is counted, in the plural.
         total: number of units; None where it is not known.
         show: False for silence.
+        bar: False for none on a terminal, where another one is shown already.
         console: where to write; the standard error stream by default.
         clock: gives seconds; for tests.
         first_after: seconds until the first line.
@@ -42,6 +44,7 @@ class PhaseProgress:
         total: int | None = None,
         *,
         show: bool = True,
+        bar: bool = True,
         console: Console | None = None,
         clock: Callable[[], float] = time.monotonic,
         first_after: float = FIRST_AFTER,
@@ -54,16 +57,12 @@ class PhaseProgress:
         self._began = clock()
         self._due = self._began + first_after
         self._spoke = False
+        self._with_bar = bar
         self._bar: Progress | None = None
         self._task: Any = None
         self._lock = threading.Lock()
 
     def __enter__(self) -> PhaseProgress:
-        if self.show and self._console.is_terminal:
-            columns = (TextColumn(self.phase), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-            self._bar = Progress(*columns, console=self._console, transient=True)
-            self._task = self._bar.add_task(self.unit, total=self.total)
-            self._bar.start()
         return self
 
     def __exit__(
@@ -109,12 +108,22 @@ class PhaseProgress:
 
     def _reach(self, done: int) -> None:
         self.done = done
-        if self._bar is not None:
-            self._bar.update(self._task, completed=done)
-        elif self.show and (now := self._clock()) >= self._due:
+        now = self._clock()
+        if self._console.is_terminal:
+            self._draw(now)
+        elif self.show and now >= self._due:
             self._due = now + self._every
             self._spoke = True
             self._print(self._line(now - self._began))
+
+    def _draw(self, now: float) -> None:
+        if self._bar is None and self.show and self._with_bar and now - self._began >= BAR_AFTER:
+            columns = (TextColumn(self.phase), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+            self._bar = Progress(*columns, console=self._console, transient=True)
+            self._task = self._bar.add_task(self.unit, total=self.total)
+            self._bar.start()
+        if self._bar is not None:
+            self._bar.update(self._task, completed=self.done)
 
     def _line(self, seconds: float) -> str:
         if not self.total:
