@@ -9,8 +9,9 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from vqmm.data import splits
 from vqmm.data.manifest import Row
-from vqmm.data.splits import assign_splits, divided_groups
+from vqmm.data.splits import assign_splits
 
 
 def _rows(items: list[str]) -> list[Row]:
@@ -106,12 +107,12 @@ def test_new_views_of_a_named_item_and_new_recordings_of_a_picture_follow_it() -
 
 def test_explicit_splits_that_divide_an_item_or_its_copies_are_found() -> None:
     rows, contents = _filed([(0, 0), (1, 1), (2, 1), (3, 3), (4, 4)])
-    splits = ["train", "train", "test", "validation", "test"]
-    rows = [replace(row, split=split) for row, split in zip(rows, splits, strict=True)]
-    assert divided_groups(rows, contents) == [((2, 3), ("train", "test"))]
-    assert divided_groups(rows) == []
+    given = ["train", "train", "test", "validation", "test"]
+    rows = [replace(row, split=split) for row, split in zip(rows, given, strict=True)]
+    assert splits.divided_groups(rows, contents) == [((2, 3), ("train", "test"))]
+    assert splits.divided_groups(rows) == []
     rows[0], rows[3] = replace(rows[0], item="cat"), replace(rows[3], item="cat")
-    assert divided_groups(rows, contents) == [
+    assert splits.divided_groups(rows, contents) == [
         ((1, 4), ("train", "validation")),
         ((2, 3), ("train", "test")),
     ]

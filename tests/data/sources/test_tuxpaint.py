@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 
 from vqmm.data.manifest import read_manifest
-from vqmm.data.sources import debian
-from vqmm.data.sources.stamps_archive import folder_of_stamps, manifest_base
+from vqmm.data.sources import debian, stamps_archive
 from vqmm.data.sources.tuxpaint import find_stamps, split_stamps, write_tuxpaint
 from vqmm.errors import UserError
 
@@ -98,7 +97,11 @@ def test_every_kind_of_source_gives_the_same_manifest(
     source = make(tmp_path)
     manifest = write_tuxpaint(tmp_path / "again", 0, source=source)
     assert _rows(manifest) == rows
-    base = manifest_base(folder_of_stamps(source)) if source.is_dir() else manifest.parent
+    base = (
+        stamps_archive.manifest_base(stamps_archive.folder_of_stamps(source))
+        if source.is_dir()
+        else manifest.parent
+    )
     for row in rows.values():
         for path in filter(None, (row["audio"], row["image"])):
             assert (base / path).read_bytes() == FILES[path.removeprefix("stamps/")]
