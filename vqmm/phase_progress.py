@@ -87,6 +87,10 @@ class PhaseProgress:
         with self._lock:
             self._reach(done)
 
+    def reach_fraction(self, fraction: float) -> None:
+        """Sets what is done as a fraction of the total, 0..1."""
+        self.reach(round(fraction * (self.total or 0)))
+
     @contextlib.contextmanager
     def following(self, count: Callable[[], int], every: float = LOOK_EVERY) -> Iterator[PhaseProgress]:
         """Shows work that others do: a thread asks `count` how much is done while the block runs."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import errno
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -72,6 +73,25 @@ def test_counts_splits_and_pairs(manifest: Path, tmp_path: Path) -> None:
     recordings, pictures = done.dataset.split("train")
     assert recordings.items.tolist() == pictures.items.tolist()
     assert (done.rows, done.rejected, done.dataset.label_supervision) == (COUNT, 0, False)
+
+
+def test_rows_that_are_added_move_no_others_and_copies_stay_together(manifest: Path, tmp_path: Path) -> None:
+    def splits(out: str) -> dict[str, str]:
+        dataset = prepare(manifest, _config(), tmp_path / out, workers=1, progress=False).dataset
+        return {name: split for split in dataset.counts for name in dataset.split(split).pictures.ids}
+
+    before = splits("before")
+    rng = np.random.default_rng(1)
+    lines = manifest.read_text().splitlines()
+    for number in range(COUNT):  # a copy of each under another name, and as many new ones
+        for suffix in ("wav", "png"):
+            shutil.copy(manifest.parent / f"{number}.{suffix}", manifest.parent / f"copy{number}.{suffix}")
+        Image.fromarray(rng.integers(0, 255, (12, 12), np.uint8)).save(manifest.parent / f"new{number}.png")
+        lines += [f"copy{number}.wav,copy{number}.png", f",new{number}.png"]
+    manifest.write_text("\n".join([lines[0], *reversed(lines[1:])]) + "\n")
+    after = splits("after")
+    assert {name: after[name] for name in before} == before
+    assert all(after[f"copy{number}.png"] == after[f"{number}.png"] for number in range(COUNT))
 
 
 def test_an_interrupted_run_goes_on_and_ends_the_same(

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vqmm.atomic import replacing
+from vqmm.data.places import is_url
 from vqmm.data.records import Dataset, Records, baked
 from vqmm.encoding import KINDS
 from vqmm.phase_progress import PhaseProgress
@@ -36,8 +37,11 @@ class TrainedOn(NamedTuple):
 
 
 def record_trained_items(run: RunFolder, dataset: Dataset) -> None:
-    """Writes the hashes of the training split's items, u64 in order, into the run folder, once."""
-    if not run.trained_items.exists():
+    """Writes the hashes of the training split's items, u64 in order, into the run folder, once.
+
+    Not of data at a URL, all of which would be fetched a second time.
+    """
+    if not run.trained_items.exists() and not is_url(dataset.folder):
         with replacing(run.trained_items) as part, part.open("wb") as file:
             np.save(file, _hashes(dataset.split("train"), "recording what is trained on"))
 
