@@ -193,7 +193,9 @@ class Dataset:
             try:
                 with local_file(path) as file:
                     if file_sha256(file) != self.shards[name]:
-                        raise UserError(f"{path} is damaged (its checksum differs); prepare the data again, with --force")
+                        raise UserError(
+                            f"{path} is damaged (its checksum differs); prepare the data again, with --force"
+                        )
                     here = read_shard(file)
                     spans += spans_of(file, here)
                     records += (record._replace(data=b"") for record in here)
