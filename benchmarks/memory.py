@@ -15,17 +15,17 @@ import platform
 from pathlib import Path
 from typing import Any
 
-from pipelines.cli import run
+from pipelines.cli import add_overrides, run
 
 STEPS = 4  # the peak does not grow after the second
-ALONE = "loss.agreement=0"
+ALONE = "loss.agreement=0"  # where nothing is set
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", type=Path, default=Path("configs/digits.yaml"))
     parser.add_argument("--codes", type=int, default=65_536, help="of the shared range")
     parser.add_argument("--tokens", type=int, default=65_536, help="quantized in a step, about")
-    parser.add_argument("--set", nargs="+", default=[ALONE], metavar="KEY=VALUE", help=f"default: {ALONE}")
+    add_overrides(parser)
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
 
 
@@ -37,7 +37,7 @@ def main(args: argparse.Namespace) -> None:
     from vqmm.atomic import write_atomic
     from vqmm.config import load_config
 
-    config = load_config(args.config, [f"model.quantizer.shared={args.codes}", *args.set])
+    config = load_config(args.config, [f"model.quantizer.shared={args.codes}", *(args.set or [ALONE])])
     tf.linalg.matmul(tf.ones((64, 64)), tf.ones((64, 64)))
     footprint = peak_mebibytes()
     found = trained(config, args.tokens)

@@ -20,7 +20,7 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pipelines.cli import run
+from pipelines.cli import add_overrides, run
 
 WARM = 3  # steps before the profile
 LEAST = 0.001  # share of the time that is worth a line
@@ -52,7 +52,7 @@ class Profile(NamedTuple):
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", type=Path, default=Path("configs/digits.yaml"))
-    parser.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", help="overrides")
+    add_overrides(parser)
     parser.add_argument("--steps", type=int, default=10, help="that are profiled (default: %(default)s)")
     parser.add_argument("--top", type=int, default=8, help="operations to name (default: %(default)s)")
     parser.add_argument("--trace", type=Path, metavar="DIR", help="keep the trace here, for TensorBoard")

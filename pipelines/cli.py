@@ -71,6 +71,18 @@ def local_path(text: str) -> Path:
     return Path(text)
 
 
+def add_overrides(parser: argparse.ArgumentParser) -> None:
+    """Adds `--set`, which takes one or several values and may itself be repeated: one rule for all verbs."""
+    parser.add_argument(
+        "--set",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="KEY=VALUE",
+        help="override keys of the config, as train.steps=500 seed=1; later ones count",
+    )
+
+
 def add_runner(parser: argparse.ArgumentParser) -> None:
     """Adds the options that say who does the work: processes of this machine, or Apache Beam."""
     parser.add_argument(

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pipelines.cli import local_path, run
+from pipelines.cli import add_overrides, local_path, run
 from vqmm.config import Config, load_config
 from vqmm.data.records import Dataset
 from vqmm.errors import UserError
@@ -46,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--out", type=local_path, required=True, metavar="DIR", help="folder for runs and results"
     )
     parser.add_argument("--seeds", type=int, default=1, metavar="N", help="seeds 0 to N-1 (default: 1)")
-    parser.add_argument("--set", action="append", default=[], metavar="K=V", help="override a key in all")
+    add_overrides(parser)
     parser.add_argument(
         "--quality",
         type=float,
@@ -239,6 +239,9 @@ def _shown(plan: Plan, name: str) -> dict[str, Any]:
 
 
 def _configs(args: argparse.Namespace) -> dict[str, Path]:
+    # Configs after --set are taken for its values; none of those lacks an equals sign.
+    args.configs += [Path(word) for word in args.set if "=" not in word]
+    args.set = [word for word in args.set if "=" in word]
     files = [*args.configs, *(sorted(args.ablations.glob("*.yaml")) if args.ablations else [])]
     if not files:
         where = f" in {args.ablations}" if args.ablations else ""
@@ -279,7 +282,7 @@ def _finished(folder: Path, config: Config, dataset: Dataset) -> bool:
 
 
 def _train_and_judge(config: Path, data: str, folder: Path, sets: list[str], quiet: bool) -> None:
-    words = [word for pair in sets for word in ("--set", pair)]
+    words = ["--set", *sets]
     model = RunFolder(folder).model
     before = model.stat() if model.exists() else None
     peak = _verb(quiet, "train", "--config", config, "--data", data, "--run", folder, *words)

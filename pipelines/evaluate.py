@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -80,12 +81,32 @@ def main(args: argparse.Namespace) -> None:
         from vqmm.report import write_evaluation
 
         figures = write_evaluation(opened, dataset, args.split, out, named)
+    _warn_of_trained_items(figures["data"], args.run)
     if args.json:
         print(json.dumps(figures))
     elif opened.config.prior is not None:
         _show_drawn(figures["generation"], out)
     else:
         _show(figures, out)
+
+
+def _warn_of_trained_items(data: dict[str, Any], run: Path) -> None:
+    """Says on the standard error stream that items are not new to the run, or that this is not known."""
+    counts = {kind: count for kind, count in data["trained_on"].items() if data[kind]}
+    shared = [f"{count} of {data[kind]} {kind}" for kind, count in counts.items() if count]
+    unknown = [kind for kind, count in counts.items() if count is None]
+    if shared:
+        print(
+            f"evaluate: warning: {run} was trained on {' and '.join(shared)} of split {data['split']!r}, by "
+            "their content: the figures do not show how it does on new items. Evaluate a split without them",
+            file=sys.stderr,
+        )
+    if unknown:
+        print(
+            f"evaluate: note: whether {run} was trained on {' or '.join(unknown)} of this data is not known: "
+            "it recorded no items of its own data, or that was prepared to another spec",
+            file=sys.stderr,
+        )
 
 
 def _same_each_time(config: Config) -> None:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import math
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipelines.cli import local_path, run
 from vqmm.data.shards import OTHER
 from vqmm.errors import UserError
+from vqmm.phase_progress import PhaseProgress
 
 if TYPE_CHECKING:
     from vqmm.generation import Result, Studio
@@ -89,8 +88,8 @@ def main(args: argparse.Namespace) -> None:
     settings = settings_of(spec.sampling, **wanted)
     studio = Studio(opened, settings, voice)
     with replacing_folder(args.out, MARK) as folder:
-        with _progress() as progress:
-            result = _draw(args, studio, progress)
+        with PhaseProgress("sampling", "percent", 100) as shown:
+            result = _draw(args, studio, shown.reach_fraction)
         facts = {"prior": str(args.run), "step": opened.run.step, "kind": spec.kind, "seed": args.seed}
         facts |= {"vocoder": str(args.vocoder) if args.vocoder else "Griffin-Lim", **settings._asdict()}
         files = _write(folder, args, studio, result, facts)
@@ -205,19 +204,6 @@ def _write(
     write_atomic(folder / "index.html", render_generated(str(args.out.name), facts, groups))
     write_atomic(folder / MARK, json.dumps({"files": files, **facts}, indent=1) + "\n")
     return files
-
-
-@contextlib.contextmanager
-def _progress() -> Iterator[Callable[[float], None]]:
-    """A bar on a terminal, nothing elsewhere."""
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-    console = Console(file=sys.stderr)
-    columns = (BarColumn(30), TextColumn("{task.percentage:>3.0f} %"), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("", total=1.0)
-        yield lambda share: bar.update(task, completed=share)
 
 
 if __name__ == "__main__":

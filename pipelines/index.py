@@ -31,7 +31,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--run", type=Path, metavar="RUN", help="run folder that train left")
     parser.add_argument("--data", metavar="DATA", help="folder that prepare left, to be added")
     parser.add_argument(
-        "--split", nargs="+", metavar="SPLIT", help="train, validation, test (default: all there are)"
+        "--split",
+        nargs="+",
+        action="extend",
+        metavar="SPLIT",
+        help="train, validation, test (default: all there are)",
     )
     parser.add_argument("--out", type=local_path, required=True, metavar="INDEX", help="index folder")
     parser.add_argument(
@@ -49,7 +53,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="keep continuous vectors (float16) beside the codes of a new index, for query --rerank",
     )
-    parser.add_argument("--remove", nargs="+", metavar="ID", help="remove items, of --split or of all splits")
+    parser.add_argument(
+        "--remove",
+        nargs="+",
+        action="extend",
+        metavar="ID",
+        help="remove items, of --split or of all splits",
+    )
     parser.add_argument("--compact", action="store_true", help="write the index anew without removed items")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pipelines.cli import add_runner, beam_options, local_path, run
+from pipelines.cli import add_overrides, add_runner, beam_options, local_path, run
 from vqmm.errors import UserError
 
 if TYPE_CHECKING:
@@ -23,6 +25,10 @@ EXAMPLES = """\
   python -m pipelines.prepare --manifest pairs/manifest.csv --config configs/digits.yaml --out data/pairs \
       --runner beam --beam runner=FlinkRunner flink_master=host:8081
 
+The same command again goes on where it was interrupted, and makes those shards again whose files changed or
+were mended since. Rows without a split get one by a hash of their item, so that others do not move when rows
+come or go; what has equal content stays together.
+
 A manifest is a CSV, JSONL or Parquet table with the columns audio and image (paths relative to it, either
 may be empty) and, where you have them, label, split (train, validation, test), id, caption and item."""
 
@@ -33,20 +39,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what.add_argument("--source", choices=SOURCES, help="data that is made or fetched here")
     what.add_argument("--manifest", type=local_path, metavar="FILE", help="a table of your own pairs")
     parser.add_argument("--config", type=Path, required=True, metavar="FILE", help="YAML config")
-    parser.add_argument("--set", action="append", default=[], metavar="K=V", help="override a config key")
+    add_overrides(parser)
     parser.add_argument("--out", type=local_path, required=True, metavar="DIR", help="folder to write")
     parser.add_argument(
         "--archive",
         "--source-folder",
         type=Path,
         metavar="PATH",
-        help="tuxpaint: a package, archive or folder that you have, instead of fetching it",
+        help="tuxpaint: a package or archive that you have, instead of fetching it; or a folder, which is "
+        "read where it lies",
     )
     parser.add_argument(
         "--limit", type=int, metavar="N", help="about so many items of the source, for a trial"
     )
     parser.add_argument(
         "--workers", type=int, metavar="N", help="processes (default: one for each core that is ours to use)"
+    )
+    parser.add_argument(
+        "--force", action="store_true", help="make all shards anew, whatever the folder holds"
     )
     add_runner(parser)
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
@@ -64,16 +74,20 @@ def main(args: argparse.Namespace) -> None:
     # One lock over both: the files of a source are read while the shards are written.
     held = claimed(args.out) if args.source else contextlib.nullcontext()
     with held as work:
+        source = _source(args, config.seed)
         done = prepare(
-            args.manifest or _write_source(args, config.seed),
+            source.manifest,
             config,
             args.out,
             name=args.source,
             workers=args.workers,
-            progress=not args.json,
             beam=beam_options(args),
             work=work,
+            force=args.force,
+            files=source.files,
         )
+    for note in _notes(done, args.out):
+        print(f"prepare: {note}", file=sys.stderr)
     if args.json:
         print(json.dumps(_summary(done, args.out)))
     else:
@@ -90,25 +104,71 @@ def _check(args: argparse.Namespace) -> None:
         raise UserError(f"--workers {args.workers}: at least 1")
 
 
-def _write_source(args: argparse.Namespace, seed: int) -> Path:
-    """Leaves the source's files and its manifest in OUT/source."""
-    folder, common = args.out / "source", {"workers": args.workers or 0, "limit": args.limit}
-    progress = not args.json
+class Source(NamedTuple):
+    """A manifest, and the folder that its paths are relative to; None for the manifest's own."""
+
+    manifest: Path
+    files: Path | None = None
+
+
+def _source(args: argparse.Namespace, seed: int) -> Source:
+    """The user's manifest, or a source's, whose manifest and files are left in OUT/source."""
+    if args.manifest is not None:
+        return Source(args.manifest)
+    folder = args.out / "source"
+    common: dict[str, Any] = {"workers": args.workers or 0, "limit": args.limit, "progress": True}
     if args.source == "digits":
         from vqmm.data.sources.digits import write_digits
 
-        return write_digits(folder, seed, progress=progress, **common)
+        return Source(write_digits(folder, seed, **common))
     if args.source == "glyphs":
         from vqmm.data.sources.glyphs import write_glyphs
 
-        return write_glyphs(folder, seed, progress=progress, **common)
+        return Source(write_glyphs(folder, seed, **common))
     if args.source == "tuxpaint":
+        from vqmm.data.sources.stamps_archive import folder_of_stamps, manifest_base
         from vqmm.data.sources.tuxpaint import write_tuxpaint
 
-        return write_tuxpaint(folder, seed, progress=progress, source=args.archive, **common)
+        given = args.archive is not None and args.archive.is_dir()  # read where it lies
+        files = manifest_base(folder_of_stamps(args.archive)) if given else None
+        return Source(write_tuxpaint(folder, seed, source=args.archive, **common), files)
     from vqmm.data.sources.tfds import write_tfds
 
-    return write_tfds(folder, seed, progress=progress, **common)
+    return Source(write_tfds(folder, seed, **common))
+
+
+def _notes(done: Prepared, out: Path) -> Iterator[str]:
+    """What the user should know besides the counts, a line each."""
+    changed, gone, known = done.changes
+    if not known:
+        yield (
+            f"note: {out} was prepared by an earlier version, which did not record its files' content; it is "
+            "left as it is, whether they changed or not. --force makes it anew"
+        )
+    if changed:
+        yield (
+            f"note: {len(changed)} files have other content than when {out} was prepared (first: "
+            f"{changed[0]}); {done.made} shards were made again, and runs trained on the data before will "
+            "not continue on it"
+        )
+    if gone:
+        yield (
+            f"note: {len(gone)} files that {out} was made from cannot be read any more (first: {gone[0]}); "
+            "what was made from them is kept"
+        )
+    if done.divided:
+        rows, splits = done.divided[0]
+        yield (
+            f"warning: {len(done.divided)} items stand in more than one split, as one item or as files of "
+            f"equal content (first: rows {', '.join(map(str, rows[:5]))}{', …' * (len(rows) > 5)} in "
+            f"{' and '.join(splits)}): figures of held-out splits will be too good. Give them one split, or "
+            "leave the column split empty"
+        )
+    if done.empty_splits:
+        yield (
+            f"note: no item fell to {' and '.join(done.empty_splits)}: each goes there with probability 0.1, "
+            "and there are few. Name splits in a column split, or try another --set seed=N"
+        )
 
 
 def _summary(done: Prepared, out: Path) -> dict[str, object]:
@@ -119,7 +179,12 @@ def _summary(done: Prepared, out: Path) -> dict[str, object]:
         "rows": done.rows,
         "rejected": done.rejected,
         "reused_shards": done.reused,
+        "made_shards": done.made,
+        "changed_files": len(done.changes.changed),
+        "gone_files": len(done.changes.gone),
         "in_two_splits": done.in_two_splits,
+        "divided_items": len(done.divided),
+        "empty_splits": done.empty_splits,
         "checksum": done.dataset.checksum,
         "seconds": round(done.seconds, 2),
     }
@@ -134,8 +199,6 @@ def _show(done: Prepared, out: Path) -> None:
         table.add_row(split, *(str(count[key]) for key in ("recordings", "pictures", "pairs_items")))
     console = Console()
     console.print(table)
-    if done.in_two_splits:
-        console.print(f"note: {done.in_two_splits} files stand in more than one split: figures will flatter")
     rejected = f"{done.rejected} of {done.rows} rows rejected"
     where = f" (see {out / 'rejected.csv'})" if done.rejected else ""
     reused = f", {done.reused} finished shards reused" if done.reused else ""

@@ -33,10 +33,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--run", type=Path, required=True, metavar="RUN", help="run folder that train left")
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--data", metavar="DATA", help="folder that prepare left")
-    what.add_argument("--audio", type=Path, nargs="+", metavar="FILE", help="recordings")
-    what.add_argument("--image", type=Path, nargs="+", metavar="FILE", help="pictures")
+    what.add_argument("--audio", type=Path, nargs="+", action="extend", metavar="FILE", help="recordings")
+    what.add_argument("--image", type=Path, nargs="+", action="extend", metavar="FILE", help="pictures")
     parser.add_argument(
-        "--split", nargs="+", metavar="SPLIT", help="of --data: train, validation, test (default: test)"
+        "--split",
+        nargs="+",
+        action="extend",
+        metavar="SPLIT",
+        help="of --data: train, validation, test (default: test)",
     )
     parser.add_argument("--out", type=local_path, required=True, metavar="FILE|DIR", help="what to write")
     add_runner(parser)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from pipelines.cli import local_path, run
+from pipelines.cli import add_overrides, local_path, run
 from vqmm.config import Config, load_config
 from vqmm.data.records import Dataset
 from vqmm.errors import UserError
@@ -47,9 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="of a prior: folder of the token files that tokenize --data left, in place of --data",
     )
     parser.add_argument("--run", required=True, type=local_path, help="run folder, made or continued")
-    parser.add_argument(
-        "--set", nargs="+", default=[], action="extend", metavar="KEY=VALUE", help="overrides"
-    )
+    add_overrides(parser)
     parser.add_argument(
         "--tokenizer",
         type=Path,

@@ -19,6 +19,7 @@ from vqmm.data.records import Dataset, Records
 from vqmm.data.shards import Modality
 from vqmm.errors import UserError
 from vqmm.models import VQVAE, Codes
+from vqmm.phase_progress import PhaseProgress
 from vqmm.tokens import TokenFile, fingerprint
 
 KINDS: dict[Modality, str] = {"audio": "recordings", "image": "pictures"}
@@ -81,7 +82,8 @@ def encode_split(
     """
     size = int(batch_size or config.evaluate.batch_size)
     batches = evaluation_batches(dataset, config, split, modality, size)
-    return encode_batches(model, batches, modality, f"split {split!r}")
+    total = dataset.counts.get(split, {}).get(KINDS[modality])
+    return encode_batches(model, batches, modality, f"split {split!r}", total=total)
 
 
 def encode_records(
@@ -93,7 +95,7 @@ def encode_records(
         UserError: there are none.
     """
     size = int(batch_size or config.evaluate.batch_size)
-    return encode_batches(model, _batches(records, config, modality, size), modality)
+    return encode_batches(model, _batches(records, config, modality, size), modality, total=len(records))
 
 
 def traced_encoder(model: Any, modality: Modality) -> Callable[[Any], Any]:
@@ -119,6 +121,7 @@ def encode_batches(
     modality: Modality,
     origin: str = "the data",
     encode: Callable[[Any], Any] | None = None,
+    total: int | None = None,
 ) -> Encoded:
     """Encodes batches of one modality.
 
@@ -129,25 +132,28 @@ def encode_batches(
         modality: `"audio"` or `"image"`.
         origin: what to call the data when there is nothing in it.
         encode: of `traced_encoder`, where it is kept for more than one call.
+        total: number of items, where it is known, for the progress that a long call shows.
 
     Raises:
         UserError: no batches.
     """
     encode = encode or traced_encoder(model, modality)
     columns: list[tuple[Any, ...]] = []
-    for batch in batches:
-        values, codes = encode(tf.convert_to_tensor(batch[modality], tf.float32))
-        names = np.array([_text(i) for i in np.asarray(batch["id"])], dtype=object)
-        unknown = np.full(len(names), -1)
-        columns.append(
-            (
-                names,
-                np.asarray(batch.get("label", unknown), np.int32),
-                np.asarray(batch.get("item", unknown), np.int64),
-                values.numpy(),
-                *(None if part is None else part.numpy() for part in codes),
+    with PhaseProgress("encoding", KINDS[modality], total) as progress:
+        for batch in batches:
+            values, codes = encode(tf.convert_to_tensor(batch[modality], tf.float32))
+            names = np.array([_text(i) for i in np.asarray(batch["id"])], dtype=object)
+            unknown = np.full(len(names), -1)
+            columns.append(
+                (
+                    names,
+                    np.asarray(batch.get("label", unknown), np.int32),
+                    np.asarray(batch.get("item", unknown), np.int64),
+                    values.numpy(),
+                    *(None if part is None else part.numpy() for part in codes),
+                )
             )
-        )
+            progress.advance(len(names))
     if not columns:
         raise UserError(
             f"{origin} has no {KINDS[modality]}; prepare data that has some, or choose another split"

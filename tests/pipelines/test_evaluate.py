@@ -26,6 +26,14 @@ def test_figures_and_report_go_into_the_run_folder(verb, run, tiny_data):
     assert figures["cost"]["train_seconds"]["value"] > 0 and figures["run"]["step"] in (6, 12)
     assert str(run / "report" / "index.html") in said.out
     assert not list(run.rglob("*.part"))
+    assert figures["data"]["trained_on"] == {"recordings": 0, "pictures": 0} and "trained on" not in said.err
+
+
+def test_items_that_the_run_was_trained_on_are_warned_about(verb, run, tiny_data, tmp_path):
+    where = ("--split", "train", "--out", tmp_path / "seen")
+    said = verb("evaluate", "--run", run, "--data", tiny_data.folder, *where, "--json")
+    assert "was trained on 24 of 24 recordings and 24 of 24 pictures of split 'train'" in said.err
+    assert json.loads(said.out)["data"]["trained_on"] == {"recordings": 24, "pictures": 24}
 
 
 def test_another_place_and_split_as_json(verb, run, tiny_data, tmp_path):

@@ -42,7 +42,58 @@ def test_the_folder_is_held_from_the_source_to_the_end(verb, given, tmp_path, mo
 
     monkeypatch.setattr(digits, "write_digits", write)
     said = verb("prepare", *given, "--json")
-    assert said.status == 0 and json.loads(said.out)["counts"]["train"]["pairs_items"] == 8, said
+    assert said.status == 0, said
+    assert sum(count["pairs_items"] for count in json.loads(said.out)["counts"].values()) == 10
     assert not (tmp_path / "out" / ".prepare").exists()
     with claimed(tmp_path / "out"):  # it is free again
         pass
+
+
+@pytest.fixture
+def stamps(tmp_path):
+    """A folder of two stamps, pictures that can be read."""
+    folder = tmp_path / "mine" / "stamps" / "animals"
+    folder.mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    for name in ("cat", "dog"):
+        Image.fromarray(rng.integers(0, 255, (12, 12), np.uint8)).save(folder / f"{name}.png")
+        soundfile.write(folder / f"{name}.ogg", 0.2 * rng.standard_normal(800), 8_000)
+    return folder
+
+
+def test_a_source_that_is_a_folder_is_read_where_it_lies_and_its_changes_are_found(
+    verb, given, stamps, tmp_path
+):
+    command = ("--source", "tuxpaint", "--archive", stamps.parents[1], *given[2:], "--json")
+    said = verb("prepare", *command)
+    assert said.status == 0, said
+    assert sum(count["recordings"] for count in json.loads(said.out)["counts"].values()) == 2
+    assert [path.name for path in (tmp_path / "out" / "source").iterdir()] == ["manifest.csv"]
+    Image.new("L", (12, 12), 200).save(stamps / "cat.png")
+    again = verb("prepare", *command)
+    assert json.loads(again.out)["changed_files"] == 1
+    assert "1 files have other content" in again.err and "stamps/animals/cat.png" in again.err
+
+
+def manifest_of(tmp_path, *lines):
+    rng = np.random.default_rng(0)
+    for name in ("a", "b"):
+        Image.fromarray(rng.integers(0, 255, (12, 12), np.uint8)).save(tmp_path / f"{name}.png")
+    (tmp_path / "copy.png").write_bytes((tmp_path / "a.png").read_bytes())
+    (tmp_path / "m.csv").write_text("\n".join(lines) + "\n")
+    return "--manifest", tmp_path / "m.csv"
+
+
+def test_copies_in_two_splits_are_warned_about_and_empty_splits_are_named(verb, given, tmp_path):
+    manifest = manifest_of(tmp_path, "image,split", "a.png,train", "b.png,train", "copy.png,test")
+    said = verb("prepare", *manifest, *given[2:])
+    assert said.status == 0, said
+    assert "warning: 1 items stand in more than one split" in said.err
+    assert "first: rows 1, 3 in train and test" in said.err
+    manifest = manifest_of(tmp_path, "image", "a.png", "b.png", "copy.png")
+    said = verb("prepare", *manifest, *given[2:], "--force", "--json")
+    found = json.loads(said.out)
+    assert found["divided_items"] == 0 and found["empty_splits"]
+    assert f"no item fell to {' and '.join(found['empty_splits'])}" in said.err
+    held = sorted(count["pictures"] for count in found["counts"].values())
+    assert held in ([0, 1, 2], [0, 0, 3])  # a.png and its copy are never apart

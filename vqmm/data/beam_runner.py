@@ -15,6 +15,7 @@ from vqmm.data.plan import Shard
 from vqmm.data.shard_writer import write_shard
 from vqmm.data.workers import encode_files
 from vqmm.errors import UserError
+from vqmm.phase_progress import PhaseProgress
 
 
 def run_by_beam(work: Callable[[Any], None], elements: Iterable[Any], options: Sequence[str]) -> None:
@@ -70,10 +71,20 @@ class ShardWork:
 
 
 def write_shards_by_beam(
-    shards: Sequence[Shard], data: Data, out: Path, notes: Path, options: Sequence[str]
+    shards: Sequence[Shard],
+    data: Data,
+    out: Path,
+    notes: Path,
+    options: Sequence[str],
+    progress: bool = False,
 ) -> dict[str, Any]:
     """Writes shards, each on some worker; returns the notes by name. `out` must be seen by all workers."""
-    run_by_beam(ShardWork(data, out.resolve(), notes.resolve()), shards, options)
+    places = [notes / f"{shard.name}.json" for shard in shards]
+    for place in places:  # of earlier content
+        place.unlink(missing_ok=True)
+    shown = PhaseProgress("preparing by Beam", "shards", len(shards), show=progress)
+    with shown.following(lambda: sum(place.exists() for place in places)):
+        run_by_beam(ShardWork(data, out.resolve(), notes.resolve()), shards, options)
     return {s.name: json.loads((notes / f"{s.name}.json").read_text(encoding="utf-8")) for s in shards}
 
 

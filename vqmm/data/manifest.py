@@ -33,6 +33,7 @@ class Row:
         image: picture, likewise.
         item: rows of one item are views of one thing: any recording of it pairs
             with any picture of it. As given, else rows that share a file are one item.
+        item_named: True where the manifest gives the item in this row.
         label: None where unknown.
         split: train, validation, test, or None where the manifest does not say.
         caption: one line of text; None where there is none.
@@ -51,10 +52,11 @@ class Row:
     caption: str | None = None
     extra: dict[str, str] = field(default_factory=dict)
     named: bool = False
+    item_named: bool = False
     refused: dict[str, str] = field(default_factory=dict)
 
 
-def read_manifest(path: str | Path) -> list[Row]:
+def read_manifest(path: str | Path, folder: Path | None = None) -> list[Row]:
     """Reads a CSV, JSONL or Parquet manifest.
 
     Columns: `audio` and `image` (paths relative to the manifest, either may be
@@ -69,6 +71,10 @@ def read_manifest(path: str | Path) -> list[Row]:
     Logged as warnings: labels and items that differ by their spelling alone ("7" and "07"), words
     for an absent value ("nan"), and columns of your own whose name is near to a known one.
 
+    Args:
+        path: of the manifest.
+        folder: that its paths are relative to and must lie in; the manifest's own by default.
+
     Raises:
         UserError: no such manifest, an unknown kind, no rows, neither an audio
             nor an image column, a misspelt column, a row without paths, ids
@@ -79,7 +85,7 @@ def read_manifest(path: str | Path) -> list[Row]:
     check_columns(path, columns)
     if not table:
         raise UserError(f"manifest {path} is empty: it has no rows")
-    folder = path.parent.resolve()
+    folder = (folder or path.parent).resolve()
     rows = [_row(path, folder, number, cells) for number, cells in enumerate(_with_whole_numbers(table), 1)]
     rows = _with_ids(path, rows)
     _check_ids(path, rows)
@@ -113,6 +119,7 @@ def _row(path: Path, folder: Path, number: int, cells: dict[str, str]) -> Row:
         number=number,
         id=cells.get("id") or "+".join(cells[name] for name in PATHS if name in cells),
         named="id" in cells,
+        item_named="item" in cells,
         audio=files.get("audio"),
         image=files.get("image"),
         item=cells.get("item", ""),

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
 from vqmm.config import Data
+from vqmm.data.file_hashes import FileHash
 from vqmm.data.manifest import Row
 from vqmm.data.shards import MODALITIES, NO_LABEL, SPLITS, Modality, shard_name
 from vqmm.errors import UserError
@@ -26,6 +29,7 @@ class Entry:
     caption: str
     extra: dict[str, str]
     rows: tuple[int, ...]  # positions in the manifest that name the file
+    source: FileHash | None = None  # of the file when the plan was made; None: could not be read
 
 
 class Shard(NamedTuple):
@@ -36,13 +40,23 @@ class Shard(NamedTuple):
     split: str
     entries: list[Entry]
 
+    def digest(self) -> str:
+        """Hex sha256 of what the shard is made from: its files' content, and what its records say."""
+        told = [
+            (e.id, e.item, e.label, e.caption, e.extra, e.source and e.source.sha256) for e in self.entries
+        ]
+        text = json.dumps(told, sort_keys=True, ensure_ascii=False)
+        return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
+
 
 class Plan(NamedTuple):
     shards: list[Shard]
     labels: list[str]
 
 
-def plan_shards(rows: Sequence[Row], folder: Path, data: Data) -> Plan:
+def plan_shards(
+    rows: Sequence[Row], folder: Path, data: Data, hashes: Mapping[Path, FileHash | None] | None = None
+) -> Plan:
     """Lays the files of a manifest out in shards.
 
     A file that many rows of a split name is stored once there. Its record has
@@ -54,7 +68,8 @@ def plan_shards(rows: Sequence[Row], folder: Path, data: Data) -> Plan:
 
     Args:
         rows: every row with its split.
-        folder: of the manifest, links resolved.
+        folder: that the manifest's paths are relative to, links resolved.
+        hashes: of the files, see `Entry.source`.
         data: ``pair_by`` and ``records_per_shard`` count here.
 
     Returns:
@@ -63,6 +78,7 @@ def plan_shards(rows: Sequence[Row], folder: Path, data: Data) -> Plan:
     Raises:
         UserError: an id that a row gives is also the path of another file.
     """
+    hashes = hashes or {}
     labels = sorted({row.label for row in rows if row.label}, key=_natural)
     number_of = {label: number for number, label in enumerate(labels)}
     items = {item: number for number, item in enumerate(sorted({row.item for row in rows}, key=_natural))}
@@ -84,7 +100,8 @@ def plan_shards(rows: Sequence[Row], folder: Path, data: Data) -> Plan:
                     item = label
                     if label == NO_LABEL:
                         item, unlabelled = unlabelled, unlabelled + 1
-                entries.append(_entry(path, modality, named_by, folder, item, label))
+                entry = _entry(path, modality, named_by, folder, item, label)
+                entries.append(replace(entry, source=hashes.get(path)))
             _check_ids(entries, folder)
             count = -(-len(entries) // data.records_per_shard)
             for index in range(count):

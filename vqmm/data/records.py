@@ -135,7 +135,7 @@ class Dataset:
             ) from None
         for name in () if is_url(folder) else dataset.shards:  # elsewhere each question is a request
             if not (folder / name).is_file():
-                raise UserError(f"{folder / name} is missing; prepare the data again")
+                raise UserError(f"{folder / name} is missing; prepare the data again, with --force")
         return dataset
 
     def check(self, config: Config) -> None:
@@ -195,12 +195,14 @@ class Dataset:
             try:
                 with local_file(path) as file:
                     if file_sha256(file) != self.shards[name]:
-                        raise UserError(f"{path} is damaged (its checksum differs); prepare the data again")
+                        raise UserError(
+                            f"{path} is damaged (its checksum differs); prepare the data again, with --force"
+                        )
                     here = read_shard(file)
                     spans += spans_of(file, here)
                     records += (record._replace(data=b"") for record in here)
             except FileNotFoundError:
-                raise UserError(f"{path} is missing; prepare the data again") from None
+                raise UserError(f"{path} is missing; prepare the data again, with --force") from None
         return Records(
             ids=_objects([r.id for r in records]),
             items=np.array([r.item for r in records], np.int64),

@@ -1,23 +1,27 @@
-"""How `prepare` goes on after an interruption, and what it refuses to mix."""
+"""How `prepare` goes on after an interruption or after a change of its files, and what it refuses to mix."""
 
 from __future__ import annotations
 
 import fcntl
 import json
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from vqmm.atomic import write_atomic
 from vqmm.config import Config
+from vqmm.data.file_hashes import hash_files
+from vqmm.data.made_from import MadeFrom, read_made_from
 from vqmm.data.manifest import Row
 from vqmm.data.plan import Shard
 from vqmm.data.records import FORMAT_VERSION
-from vqmm.data.shards import file_sha256
+from vqmm.data.shards import file_sha256, is_shard_name
 from vqmm.errors import UserError
 
 WORK = ".prepare"  # notes on finished shards, for a restart; gone when all is done
+SPLIT_RULE = "hash of each item"  # of `vqmm.data.splits`; data that was split otherwise is other data
 
 
 def identity(manifest: Path, rows: Sequence[Row], config: Config) -> dict[str, Any]:
@@ -30,10 +34,13 @@ def identity(manifest: Path, rows: Sequence[Row], config: Config) -> dict[str, A
     """
     data = config.data
     audio = data.audio.model_dump(mode="json")
+    splits: dict[str, Any] = {"split_seed": None}
+    if not all(row.split for row in rows):
+        splits = {"split_seed": config.seed, "split_by": SPLIT_RULE}
     return {
         "format_version": FORMAT_VERSION,
         "manifest": file_sha256(manifest),
-        "split_seed": None if all(row.split for row in rows) else config.seed,
+        **splits,
         "data.audio": {key: value for key, value in audio.items() if key != "samples"},
         "data.image": data.image.model_dump(mode="json"),
         "data.pair_by": data.pair_by,
@@ -83,11 +90,16 @@ def refuse_other(out: Path, work: Path, made_from: dict[str, Any]) -> None:
             tree = json.loads(path.read_text(encoding="utf-8"))
             held = tree["made_from"] if path.name == "dataset.json" else tree
         except (ValueError, KeyError, TypeError):
-            raise UserError(f"{path} is damaged; remove {out} or choose another folder") from None
+            raise UserError(
+                f"{path} is damaged; choose another folder, or make this one anew with --force"
+            ) from None
         wrong = [f"{key}={was!r}, now {wanted!r}" for key, was, wanted in _differences("", held, made_from)]
         if wrong:
             state = "holds data" if path.name == "dataset.json" else "holds an unfinished run"
-            raise UserError(f"{out} {state} made from {'; '.join(wrong)}; remove it or choose another folder")
+            raise UserError(
+                f"{out} {state} made from {'; '.join(wrong)}; remove it or choose another folder, or "
+                "make it anew with --force"
+            )
 
 
 def _differences(prefix: str, held: Any, wanted: Any) -> Iterator[tuple[str, Any, Any]]:
@@ -100,15 +112,72 @@ def _differences(prefix: str, held: Any, wanted: Any) -> Iterator[tuple[str, Any
 
 
 def finished_shards(out: Path, work: Path, shards: Sequence[Shard]) -> dict[str, Any]:
-    """Notes on the shards that an earlier run finished and that are still whole.
+    """Notes on the shards that an earlier run finished and that are still whole and up to date.
 
-    A shard with rejected files is made again: they may have been mended since.
+    A shard is made again if a file of it has other content now, or if one was rejected: it may
+    have been for want of memory.
     """
     notes = {}
     for shard in shards:
         path = work / f"{shard.name}.json"
-        if path.exists() and (out / shard.name).exists():
-            note = json.loads(path.read_text(encoding="utf-8"))
-            if not note["rejected"] and file_sha256(out / shard.name) == note["sha256"]:
-                notes[shard.name] = note
+        if not path.exists() or not (out / shard.name).exists():
+            continue
+        note = json.loads(path.read_text(encoding="utf-8"))
+        same = note.get("made_from") == shard.digest() and not note["rejected"]
+        if same and file_sha256(out / shard.name) == note["sha256"]:
+            notes[shard.name] = note
     return notes
+
+
+def record_of_finished(out: Path) -> MadeFrom | None:
+    """What the shards of a finished folder were made from.
+
+    Returns:
+        None where that was not recorded, as by versions before 0.2, or is of other shards.
+    """
+    record = read_made_from(out)
+    tree = json.loads((out / "dataset.json").read_text(encoding="utf-8"))
+    shards = {shard["name"]: shard["sha256"] for shard in tree["shards"]}
+    if record is None or {name: note["sha256"] for name, note in record.notes.items()} != shards:
+        return None
+    return record
+
+
+def current_shards(
+    out: Path, record: MadeFrom, shards: Sequence[Shard], show: bool = False
+) -> dict[str, Any]:
+    """Notes on the shards of a finished folder that are whole and made from what their files hold now."""
+    same = [
+        shard.name
+        for shard in shards
+        if shard.name in record.notes and record.notes[shard.name]["made_from"] == shard.digest()
+    ]
+    hashes = hash_files([out / name for name in same], show=show)
+    held = {path.name: found.sha256 for path, found in hashes.items() if found}
+    return {name: record.notes[name] for name in same if held.get(name) == record.notes[name]["sha256"]}
+
+
+def reopen(out: Path, work: Path, made_from: Mapping[str, Any], notes: Mapping[str, Any]) -> None:
+    """Makes a finished folder an unfinished one of which some shards are done.
+
+    Whenever this is killed, the folder is finished as before or unfinished with the notes.
+    """
+    for name, note in notes.items():
+        write_atomic(work / f"{name}.json", json.dumps(note))
+    write_atomic(work / "plan.json", json.dumps(made_from))
+    (out / "dataset.json").unlink()
+
+
+def discard(out: Path, work: Path) -> None:
+    """Forgets that shards of `out` are finished, so that all are made anew."""
+    (out / "dataset.json").unlink(missing_ok=True)
+    for note in work.glob("*.json"):
+        note.unlink()
+
+
+def remove_others(out: Path, shards: Sequence[Shard]) -> None:
+    """Removes shards that an earlier plan laid out and this one does not have."""
+    names = {shard.name for shard in shards}
+    for path in out.glob("*.tfrecord"):
+        if is_shard_name(path.name) and path.name not in names:
+            path.unlink()

@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from vqmm.atomic import replacing
+from vqmm.data.file_hashes import is_unchanged
 from vqmm.data.plan import Shard
 from vqmm.data.shards import Record, encode_record, file_sha256
 from vqmm.data.workers import Encoded
+from vqmm.errors import UserError
 
 
 def write_shard(
@@ -24,7 +26,10 @@ def write_shard(
         step: called after each file.
 
     Returns:
-        The note on it: `{"sha256": hex, "rejected": {path: reason}}`.
+        The note on it: `{"sha256": hex, "made_from": Shard.digest(), "rejected": {id: reason}}`.
+
+    Raises:
+        UserError: a file changed since the plan was made; the shard is not written.
     """
     import tensorflow as tf  # late: wrong usage and bad manifests are found without it
 
@@ -36,7 +41,7 @@ def write_shard(
             for entry in shard.entries:
                 result = next(encoded)
                 if result.reason is not None:
-                    rejected[str(entry.path)] = result.reason
+                    rejected[entry.id] = result.reason
                 else:
                     writer.write(
                         encode_record(
@@ -52,6 +57,12 @@ def write_shard(
                         )
                     )
                 step()
+            for entry in shard.entries:
+                if entry.source is not None and not is_unchanged(entry.path, entry.source):
+                    raise UserError(
+                        f"{entry.path} changed while the data was prepared; run the same command again "
+                        "when the files are at rest"
+                    )
         finally:
             writer.close()
-    return {"sha256": file_sha256(path), "rejected": rejected}
+    return {"sha256": file_sha256(path), "made_from": shard.digest(), "rejected": rejected}

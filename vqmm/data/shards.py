@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -40,6 +41,12 @@ class Record(NamedTuple):
 def shard_name(modality: str, split: str, index: int, count: int) -> str:
     """`audio-train-00000-of-00003.tfrecord`."""
     return f"{modality}-{split}-{index:05d}-of-{count:05d}.tfrecord"
+
+
+def is_shard_name(name: str) -> bool:
+    """Whether `shard_name` may have made it."""
+    modalities, splits = "|".join(MODALITIES), "|".join(SPLITS)
+    return re.fullmatch(rf"({modalities})-({splits})-\d{{5,}}-of-\d{{5,}}\.tfrecord", name) is not None
 
 
 def encode_record(record: Record) -> bytes:

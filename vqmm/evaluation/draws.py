@@ -11,6 +11,7 @@ import numpy as np
 from vqmm.evaluation.material import Material, Side
 from vqmm.models import VAE, Codes
 from vqmm.models.generator import Drawn, Generator
+from vqmm.phase_progress import PhaseProgress
 
 BATCH = 100
 SIMPLE = {
@@ -105,11 +106,15 @@ class PriorDraws:
         self.name = f"{kind} transformer over all codes{steps}"
 
     def together(self, count: int, seed: int) -> dict[str, np.ndarray]:
-        self.drawn = drawn = self.generator.unconditional(count, seed)
+        with PhaseProgress("sampling pairs from the prior", "pairs", count) as shown:
+            drawn = self.generator.unconditional(count, seed, progress=shown.reach_fraction)
+        self.drawn = drawn
         return {name: self.generator.decode(drawn, name) for name in ("audio", "image")}
 
     def carried(self, side: Side, rows: np.ndarray, to: str, seed: int) -> np.ndarray:
-        return self.generator.decode(self.generator.across(codes_of(side, rows), to, seed), to)
+        with PhaseProgress(f"sampling {to} from the prior", "items", len(rows)) as shown:
+            drawn = self.generator.across(codes_of(side, rows), to, seed, progress=shown.reach_fraction)
+        return self.generator.decode(drawn, to)
 
 
 def codes_of(side: Side, rows: np.ndarray) -> Codes:

@@ -29,6 +29,7 @@ from vqmm.metrics import (
 )
 from vqmm.metrics.fidelity import MOST_DB
 from vqmm.models import Codes
+from vqmm.phase_progress import PhaseProgress
 
 WAVEFORMS = 32  # recordings that are turned back into sound to be compared
 SCALES = (0.005, 0.01, 0.02, 0.03, 0.05, 0.08, 0.12, 0.2)  # of the logistic distribution, in picture units
@@ -196,9 +197,11 @@ def waveforms(log_mels: np.ndarray, config: Config) -> np.ndarray:
     """Sound f32[n, samples] from log-mel f32[n, frames, mels, 1], by Griffin-Lim."""
     length, spec = config.data.audio.samples, config.model.log_mel
     rate = config.data.audio.sample_rate
-    sounds = [
-        log_mel_to_audio(mel, rate, spec.n_fft, spec.hop_length, spec.fmin, spec.fmax) for mel in log_mels
-    ]
+    sounds = []
+    with PhaseProgress("making sound from log-mel", "recordings", len(log_mels)) as progress:
+        for mel in log_mels:
+            sounds.append(log_mel_to_audio(mel, rate, spec.n_fft, spec.hop_length, spec.fmin, spec.fmax))
+            progress.advance()
     return np.stack([np.pad(x, (0, max(length - len(x), 0)))[:length] for x in sounds]).astype("float32")
 
 

@@ -16,6 +16,7 @@ from vqmm.report.gallery import gather_gallery, save_gallery
 from vqmm.report.page import render_report
 from vqmm.training.metrics_log import read_metrics
 from vqmm.training.run_folder import Run, RunFolder
+from vqmm.training.trained_items import trained_on
 
 
 def write_evaluation(
@@ -44,6 +45,7 @@ def write_evaluation(
     material = gather_material(run.model, dataset, run.config, split)
     cases, sets = Cases(), name_extractors(classifiers, run.model, material)
     figures = judge(run.model, material, dataset, run.config, split, log, cases, sets)
+    figures["data"]["trained_on"] = trained_on([run], dataset, split)._asdict()
     page = render_report(run.model, material, figures, run.config, log)
     (out / "report").mkdir(parents=True, exist_ok=True)
     save_gallery(gather_gallery(run.model, material, run.config), out / "report" / "gallery.npz")

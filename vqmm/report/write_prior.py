@@ -21,6 +21,7 @@ from vqmm.report.prior_page import render_prior_report
 from vqmm.training.metrics_log import read_metrics
 from vqmm.training.prior_run import PriorRun
 from vqmm.training.run_folder import RunFolder
+from vqmm.training.trained_items import trained_on
 
 
 def write_prior_evaluation(
@@ -58,6 +59,7 @@ def write_prior_evaluation(
     generator = Generator(run.model, tokenizer.model, settings_of(opened.spec.sampling))
     log = read_metrics(RunFolder(run.folder).metrics)
     figures = judge_prior(generator, material, extractors, dataset, config, split, log, sets)
+    figures["data"]["trained_on"] = trained_on([run, tokenizer], dataset, split)._asdict()
     page = render_prior_report(generator, material, extractors, figures, judged)
     (out / "report").mkdir(parents=True, exist_ok=True)
     write_atomic(out / "evaluation.json", json.dumps(figures, indent=1, allow_nan=False) + "\n")

@@ -11,6 +11,7 @@ from sklearn.cluster import MiniBatchKMeans
 from threadpoolctl import threadpool_limits
 
 from vqmm.models import VQVAE, remade
+from vqmm.phase_progress import PhaseProgress
 from vqmm.quantizers import FineCodes
 
 ITEMS_PER_CODE = 16  # of each modality
@@ -37,13 +38,13 @@ def with_fine_codes(model: VQVAE, batches: Iterable[Mapping[str, Any]], codes: i
     slots, dim = vectors.shape[1:]
     distinct = min(len(np.unique(vectors[:, slot].round(6), axis=0)) for slot in range(slots))
     size = min(codes, distinct)
-    with threadpool_limits(limits=1):  # the same sums in the same order on every machine
-        tables = [
-            MiniBatchKMeans(size, n_init=1, batch_size=BATCH, random_state=seed)
-            .fit(vectors[:, slot])
-            .cluster_centers_
-            for slot in range(slots)
-        ]
+    tables = []
+    progress = PhaseProgress("placing fine codes", "slots", slots)
+    with progress, threadpool_limits(limits=1):  # the same sums in the same order on every machine
+        for slot in range(slots):
+            means = MiniBatchKMeans(size, n_init=1, batch_size=BATCH, random_state=seed)
+            tables.append(means.fit(vectors[:, slot]).cluster_centers_)
+            progress.advance()
     fine = FineCodes(slots, size, dim, name="fine")
     fine.tables.assign(np.stack(tables))
     return remade(model, fine=fine)
@@ -59,10 +60,12 @@ def _residuals(model: VQVAE, batches: Iterable[Mapping[str, Any]], most: int) ->
 
     found: dict[str, list[np.ndarray]] = {name: [] for name in names}
     rows = 0
-    for batch in batches:
-        for name, part in residuals({name: batch[name] for name in names}).items():
-            found[name].append(part.numpy()[np.asarray(batch[f"{name}_mask"])])
-        rows += len(batch[names[0]])
-        if rows >= most:  # counted with those that lack a modality: there may be no other
-            break
+    with PhaseProgress("encoding items for fine codes", "items", most) as progress:
+        for batch in batches:
+            for name, part in residuals({name: batch[name] for name in names}).items():
+                found[name].append(part.numpy()[np.asarray(batch[f"{name}_mask"])])
+            rows += len(batch[names[0]])
+            progress.reach(min(rows, most))
+            if rows >= most:  # counted with those that lack a modality: there may be no other
+                break
     return {name: np.concatenate(parts) for name, parts in found.items()}

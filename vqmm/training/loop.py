@@ -31,6 +31,7 @@ from vqmm.training.step_runner import StepRunner
 from vqmm.training.stop_signals import Interrupted, stop_on_signals
 from vqmm.training.strategy import make_strategy
 from vqmm.training.teaching import TURNS, teach_perceiver
+from vqmm.training.trained_items import record_trained_items
 from vqmm.training.validation import Validation
 
 if TYPE_CHECKING:
@@ -135,6 +136,8 @@ class Training:
         with lost_workers_told(self.task, self.folder.path):
             facts = {"config": self.config.model_dump_json(), "data": self.dataset.checksum}
             self.cluster.check_same(facts)
+            if self.task.chief and isinstance(self.dataset, Dataset):  # token files hold no items
+                record_trained_items(self.folder, self.dataset)
             if self.task.chief and not self.step:
                 self._teach_perceiver()
             self._follow_chief(self.optimizers)
@@ -294,6 +297,7 @@ class Training:
 
     def _start_codebook(self) -> None:
         if self.task.chief:
+            self.progress.say("placing the codes by k-means")
             ahead = self.source.starting_at(self.step).take(self.config.schedule.kmeans_batches)
             start_codebook(self.model, ahead, self.config.seed)
         self._follow_chief()

@@ -62,6 +62,11 @@ class RunFolder:
         return self.path / "data.json"
 
     @property
+    def trained_items(self) -> Path:
+        """Hashes of the items that the run is trained on."""
+        return self.path / "trained_items.npy"
+
+    @property
     def lock(self) -> Path:
         """Locked by the process that trains."""
         return self.path / "lock"

@@ -13,6 +13,7 @@ from vqmm.data.batches import fixed_order
 from vqmm.errors import UserError
 from vqmm.networks import FeatureNet
 from vqmm.networks.blocks import pool_to
+from vqmm.phase_progress import PhaseProgress
 
 BATCH = 64
 TURNS = 4
@@ -81,7 +82,10 @@ def teach(
         moved = tf.roll(tf.gather(held[0], place), draws.uniform((2,), -shift, shift + 1, tf.int32), (1, 2))
         return moved, tf.gather(held[1], place)
 
-    classifier.fit(batches.map(pick).with_options(fixed_order()), verbose=0, shuffle=False)
+    with PhaseProgress("training a feature network", "steps", steps) as progress:
+        step = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: progress.advance())
+        given = batches.map(pick).with_options(fixed_order())
+        classifier.fit(given, verbose=0, shuffle=False, callbacks=[step])
     _set_trainable(net, False)
     guessed = in_batches(classifier, test_items).argmax(axis=1)
     return Taught(net, classifier, keras.Model(item, features), float((guessed == test_classes).mean()))

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from vqmm.data.manifest import read_manifest
-from vqmm.data.sources import debian
+from vqmm.data.sources import debian, stamps_archive
 from vqmm.data.sources.tuxpaint import find_stamps, split_stamps, write_tuxpaint
 from vqmm.errors import UserError
 
@@ -97,11 +97,17 @@ def test_every_kind_of_source_gives_the_same_manifest(
     source = make(tmp_path)
     manifest = write_tuxpaint(tmp_path / "again", 0, source=source)
     assert _rows(manifest) == rows
+    base = (
+        stamps_archive.manifest_base(stamps_archive.folder_of_stamps(source))
+        if source.is_dir()
+        else manifest.parent
+    )
     for row in rows.values():
         for path in filter(None, (row["audio"], row["image"])):
-            assert (manifest.parent / path).read_bytes() == FILES[path.removeprefix("stamps/")]
+            assert (base / path).read_bytes() == FILES[path.removeprefix("stamps/")]
     assert not list(tmp_path.rglob("escaped.png"))
-    assert {p.name for p in manifest.parent.iterdir()} == {"stamps", "manifest.csv"}
+    left = {"manifest.csv"} if source.is_dir() else {"stamps", "manifest.csv"}  # a folder is not copied
+    assert {p.name for p in manifest.parent.iterdir()} == left
 
 
 @pytest.mark.parametrize(
@@ -139,12 +145,35 @@ def test_pictures_alone_mirrors_and_captions(rows: dict[str, dict[str, str]]) ->
 
 
 def test_manifest_is_one_that_prepare_reads(tmp_path: Path) -> None:
-    manifest = write_tuxpaint(tmp_path / "out", 0, source=_folder(tmp_path / "in"))
-    read = {row.id: row for row in read_manifest(manifest)}
+    source = _folder(tmp_path / "in")
+    manifest = write_tuxpaint(tmp_path / "out", 0, source=source)
+    read = {row.id: row for row in read_manifest(manifest, source)}
     assert (
         read["animals/dog.ogg"].item == read["animals/dog_desc.ogg"].item != read["symbols/math/7.ogg"].item
     )
     assert not any(row.refused for row in read.values())
+
+
+def test_a_folder_of_another_name_is_read_where_it_lies(tmp_path: Path) -> None:
+    source = (_folder(tmp_path / "in") / "stamps").rename(tmp_path / "mine")
+    rows = read_manifest(write_tuxpaint(tmp_path / "out", 0, source=source), source)
+    assert {row.image for row in rows} >= {source / "animals/dog.png", source / "town/bus_mirror.png"}
+    assert not any(row.refused for row in rows)
+
+
+def test_another_archive_is_unpacked_and_the_same_one_is_not(tmp_path: Path) -> None:
+    first = _tar(tmp_path / "first.tar.gz", "", "gz")
+    write_tuxpaint(tmp_path / "out", 0, source=first)
+    dog = tmp_path / "out" / "stamps" / "animals" / "dog.png"
+    dog.write_bytes(b"mark")
+    write_tuxpaint(tmp_path / "out", 0, source=first)
+    assert dog.read_bytes() == b"mark"
+    with tarfile.open(tmp_path / "second.tar", "w") as archive:
+        member = tarfile.TarInfo("stamps/animals/cow.png")
+        member.size = 3
+        archive.addfile(member, io.BytesIO(b"cow"))
+    rows = _rows(write_tuxpaint(tmp_path / "out", 0, source=tmp_path / "second.tar"))
+    assert list(rows) == ["animals/cow.png"] and not dog.exists()
 
 
 def test_drawings_are_left_out_without_cairosvg(tmp_path: Path) -> None:

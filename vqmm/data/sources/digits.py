@@ -21,7 +21,6 @@ from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
-from rich.progress import Progress
 
 from vqmm.data.sources.espeak import Delivery, stock_variants
 from vqmm.data.sources.speech import Spoken, Take, speak_takes
@@ -36,6 +35,7 @@ from vqmm.data.sources.voices import (
     foreign,
 )
 from vqmm.errors import UserError
+from vqmm.phase_progress import PhaseProgress
 
 COLUMNS = ("id", "audio", "image", "label", "split", "voice", "accent", "writer")
 
@@ -176,15 +176,14 @@ def speak_plan(
         others are deleted.
     """
     variants = {voice.name: voice.text for voice, _, _ in planned if voice.text}
-    with Progress(disable=not progress) as bar:
-        task = bar.add_task("speaking", total=len(planned))
+    with PhaseProgress("speaking", "takes", len(planned), show=progress) as shown:
         spoken = speak_takes(
             [take for _, _, take in planned],
             variants,
             folder,
             seed,
             workers=workers,
-            on_take=lambda count: bar.advance(task, count),
+            on_take=shown.advance,
         )
     keep = sound_takes(spoken)
     for (voice, accent, _), clips, kept in zip(planned, spoken, keep, strict=True):

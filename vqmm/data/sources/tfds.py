@@ -8,7 +8,6 @@ recording and a picture are a pair when their labels agree.
 from __future__ import annotations
 
 import csv
-import hashlib
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,9 +17,10 @@ from typing import Any
 import numpy as np
 import soundfile
 from PIL import Image
-from rich.progress import Progress
 
+from vqmm.data.splits import hash_place
 from vqmm.errors import UserError
+from vqmm.phase_progress import PhaseProgress
 from vqmm.system_errors import EXHAUSTED, FULL_DISK, errno_of, mend_of
 
 COLUMNS = ("id", "audio", "image", "label", "split", "speaker")
@@ -55,14 +55,14 @@ def write_tfds(
     (folder / "images").mkdir(exist_ok=True)
     manifest = folder / "manifest.csv"
     temporary = manifest.with_suffix(".csv.part")
-    with Progress(disable=not progress) as bar, temporary.open("w", newline="", encoding="utf-8") as file:
+    shown = PhaseProgress("writing", "recordings and pictures", show=progress)
+    with shown, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, COLUMNS, restval="")
         writer.writeheader()
-        task = bar.add_task("writing", total=None)
         for rows in (_recordings(tfds, folder, seed, limit), _pictures(tfds, folder, seed, limit)):
             for row in rows:
                 writer.writerow(row)
-                bar.advance(task)
+                shown.advance()
     return temporary.replace(manifest)
 
 
@@ -101,7 +101,7 @@ def _recordings(tfds: ModuleType, folder: Path, seed: int, limit: int | None) ->
         rows.append(
             {"id": f"spoken-{number:05d}", "audio": file, "label": str(example["label"]), "speaker": speaker}
         )
-    speakers = sorted({row["speaker"] for row in rows}, key=lambda speaker: _place(seed, speaker))
+    speakers = sorted({row["speaker"] for row in rows}, key=lambda speaker: hash_place(seed, speaker))
     held_out = iter(speakers)
     split_of = {next(held_out, ""): split for split, count in SPEAKERS.items() for _ in range(count)}
     for row in rows:
@@ -113,15 +113,10 @@ def _pictures(tfds: ModuleType, folder: Path, seed: int, limit: int | None) -> I
         for number, example in enumerate(_load(tfds, "mnist", part, limit)):
             name = f"mnist-{part}-{number:05d}"
             Image.fromarray(example["image"][..., 0]).save(folder / "images" / f"{name}.png")
-            validation = part == "train" and _place(seed, name) < VALIDATION_PICTURES
+            validation = part == "train" and hash_place(seed, name) < VALIDATION_PICTURES
             yield {
                 "id": name,
                 "image": f"images/{name}.png",
                 "label": str(example["label"]),
                 "split": "validation" if validation else part,
             }
-
-
-def _place(seed: int, name: str) -> float:
-    digest = hashlib.blake2b(f"{seed}:{name}".encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "big") / 2**64

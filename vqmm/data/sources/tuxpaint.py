@@ -19,10 +19,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from vqmm.data.sources.stamps_archive import unpack_stamps
+from vqmm.data.sources.stamps_archive import manifest_base, unpack_stamps
+from vqmm.data.splits import hash_place, split_at
 
 COLUMNS = ("id", "audio", "image", "item", "label", "split", "caption", "language", "kind", "category")
-SHARES = {"test": 0.1, "validation": 0.1}  # of the pictures; the rest is for training
 
 _PICTURES, _SOUNDS = (".png", ".svg"), (".ogg", ".wav")
 _LANGUAGE = r"[a-z]{2,3}(?:_[A-Za-z]{2})?"  # fr, en_GB, zh_tw
@@ -66,7 +66,7 @@ def write_tuxpaint(
     """Unpacks the stamps and writes ``manifest.csv``: a row for each picture × recording.
 
     Args:
-        folder: made where it is missing; stamps that it holds are used again.
+        folder: made where it is missing; gets the manifest, and the stamps of an archive.
         seed: draws the splits.
         workers: unused; the disk sets the pace. Here for a common signature.
         progress: unused.
@@ -75,9 +75,10 @@ def write_tuxpaint(
             Debian package with apt-get.
 
     Returns:
-        The path of ``manifest.csv``. A stamp without recordings is a row with
-        `audio` empty, as is its mirrored picture; a recording whose picture is
-        missing is a row with `image` empty. SVG drawings are left out, with a
+        The path of ``manifest.csv``. Its paths are relative to `folder`; for a source that is a
+        folder, which is read where it lies, to `stamps_archive.manifest_base` of it. A stamp
+        without recordings is a row with `audio` empty, as is its mirrored picture; a recording
+        whose picture is missing is a row with `image` empty. SVG drawings are left out, with a
         warning in the log, where cairosvg is not installed.
 
     Raises:
@@ -98,7 +99,7 @@ def write_tuxpaint(
         writer = csv.DictWriter(file, COLUMNS, restval="")
         writer.writeheader()
         for stamp in stamps:
-            for row in _rows(stamp):
+            for row in _rows(stamp, root.relative_to(manifest_base(root))):
                 writer.writerow({**row, "split": splits[stamp.name]})
     return temporary.replace(manifest)
 
@@ -191,26 +192,13 @@ def split_stamps(root: Path, stamps: Sequence[Stamp], seed: int) -> dict[str, st
             other = first(owner.setdefault(content, stamp.name))
             mine = first(stamp.name)
             parent[max(mine, other)] = min(mine, other)
-    splits = {}
-    for stamp in stamps:
-        place, split = _place(seed, first(stamp.name)), "train"
-        for name, share in SHARES.items():
-            if 0 <= place < share:
-                split = name
-            place -= share
-        splits[stamp.name] = split
-    return splits
-
-
-def _place(seed: int, name: str) -> float:
-    digest = hashlib.blake2b(f"{seed}:{name}".encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "big") / 2**64
+    return {stamp.name: split_at(hash_place(seed, first(stamp.name))) for stamp in stamps}
 
 
 def _thin(stamps: Iterable[Stamp], seed: int, limit: int) -> list[Stamp]:
     kept: list[Stamp] = []
     count = 0
-    for stamp in sorted(stamps, key=lambda stamp: _place(seed + 1, stamp.name)):
+    for stamp in sorted(stamps, key=lambda stamp: hash_place(seed + 1, stamp.name)):
         if count >= limit:
             break
         kept.append(stamp)
@@ -218,16 +206,17 @@ def _thin(stamps: Iterable[Stamp], seed: int, limit: int) -> list[Stamp]:
     return sorted(kept, key=lambda stamp: stamp.name)
 
 
-def _rows(stamp: Stamp) -> Iterator[dict[str, str]]:
+def _rows(stamp: Stamp, above: Path) -> Iterator[dict[str, str]]:
     shared = {
         "item": stamp.name,
         "label": stamp.category,
         "caption": stamp.caption,
         "category": stamp.category,
     }
-    pictures = [f"stamps/{picture}" for picture in stamp.pictures]
+    pictures = [(above / picture).as_posix() for picture in stamp.pictures]
     for path, language, kind in stamp.recordings:
-        row = {"id": path, "audio": f"stamps/{path}", "language": language, "kind": kind}
+        row = {"id": path, "audio": (above / path).as_posix(), "language": language, "kind": kind}
         yield {**shared, **row, "image": pictures[0] if pictures else ""}
-    for picture in pictures[1 if stamp.recordings else 0 :]:
-        yield {**shared, "id": picture.removeprefix("stamps/"), "image": picture}
+    first = 1 if stamp.recordings else 0
+    for name, picture in list(zip(stamp.pictures, pictures, strict=True))[first:]:
+        yield {**shared, "id": name, "image": picture}
