@@ -11,6 +11,7 @@ from keras import ops
 from vqmm import losses
 from vqmm.models.steps import add_step, ramp
 from vqmm.networks import Latents
+from vqmm.networks.replica_random import ReplicaSeedGenerator
 from vqmm.replicas import replica_count
 
 MODALITIES = ("audio", "image")
@@ -57,7 +58,7 @@ class PairAutoencoder(keras.Model):
         self.input_shapes = {name: tuple(shape) for name, shape in input_shapes.items()}
         self.weights_of_losses = {**self.WEIGHTS, **(weights or {})}
         self.seed = seed
-        self.random = keras.random.SeedGenerator(seed)
+        self.random = ReplicaSeedGenerator(seed)
         self.step = add_step(self)
         for name, shape in self.input_shapes.items():
             item = keras.Input(shape)
