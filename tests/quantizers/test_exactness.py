@@ -166,7 +166,9 @@ def test_a_mean_square_over_replicas_is_that_of_the_whole_batch(kept, two_replic
     assert mean == pytest.approx(present_mean(a, b, present), rel=1e-5)
 
 
-@pytest.mark.parametrize("layer", [VectorQuantizer({"x": 4}, 3), SimVQ(4, 3), LookupFree(3)], ids=["nearest", "sim", "lfq"])
+@pytest.mark.parametrize(
+    "layer", [VectorQuantizer({"x": 4}, 3), SimVQ(4, 3), LookupFree(3)], ids=["nearest", "sim", "lfq"]
+)
 def test_missing_items_do_not_thin_the_commitment_of_those_that_are_there(layer):
     x = np.random.default_rng(0).normal(size=(6, 5, 3)).astype("float32")
     present = np.array([True, False, True, False, False, True])

@@ -110,6 +110,30 @@ class VQVAE(PairAutoencoder):
         """Name of the modality's own range in the codebook, None where it has none."""
         return modality if modality in self.quantizer.ranges and self.encoders[modality].private else None
 
+    @property
+    def codes_started(self) -> bool:
+        """Whether the codes have been placed; before, latents pass without codes and `encode` means nothing.
+
+        It is saved with the weights.
+        """
+        return bool(np.asarray(self.quantizer.started))
+
+    def make_train_function(self, force: bool = False) -> Any:
+        """Prepares Keras's own `fit` and `train_on_batch`, which do not start the codes.
+
+        Raises:
+            RuntimeError: the codes have not started, and nothing in `fit` would start them.
+        """
+        if not self.codes_started:
+            raise RuntimeError(
+                "this model's codes have not started, and fit and train_on_batch never start them: its "
+                "codebook would stay random. Train it by vqmm.training.loop.train (pipelines.train), "
+                "which starts them at schedule.quantize_from; or build it with schedule.quantize_from=0; or "
+                "place the codes on batches first: "
+                "vqmm.training.codebook_start.start_codebook(model, batches)"
+            )
+        return super().make_train_function(force)
+
     def encode(self, audio: Any = None, image: Any = None, fine: bool = True) -> Codes:
         """Codes of recordings f32[B, samples] or of pictures f32[B, H, W, C]: give one.
 

@@ -16,6 +16,7 @@ from vqmm.data.batches import Part, TrainingBatches, paired_evaluation_batches
 from vqmm.data.records import Dataset
 from vqmm.models import VQGAN, VQVAE, build_model
 from vqmm.training.best import BestSoFar
+from vqmm.training.check_schedule import unfinished_ramps
 from vqmm.training.checkpoints import Checkpoints, step_of
 from vqmm.training.cluster import Cluster, lost_workers_told, task_of
 from vqmm.training.codebook_start import start_codebook
@@ -180,6 +181,8 @@ class Training:
         return finished(model, self.config, lambda: self.source.starting_at(self.step), self.progress.say)
 
     def _introduce(self) -> None:
+        for line in unfinished_ramps(self.config):
+            self.progress.say(line)
         if self.step:
             self.progress.say(
                 f"continuing {self.folder.path} at step {self.step} of {self.config.train.steps}"

@@ -14,6 +14,7 @@ from vqmm.atomic import replacing, write_atomic
 from vqmm.config import Config, load_config, save_config
 from vqmm.errors import UserError
 from vqmm.tokens import check_fingerprint
+from vqmm.training.check_schedule import check_schedule, has_codes
 from vqmm.training.cluster import task_of
 from vqmm.training.differences import Difference, differences
 from vqmm.training.lock import hold
@@ -150,8 +151,10 @@ def create_run(folder: str | Path, config: Config, data: Mapping[str, Any]) -> I
 
     Raises:
         UserError: the folder is in use, holds something else, or holds a run of
-            another config or other data; lists what differs.
+            another config or other data; lists what differs. Or the run would end
+            before something begins that its config asks for.
     """
+    check_schedule(config)
     if not task_of(config.train).chief:
         with tempfile.TemporaryDirectory() as scratch:
             yield RunFolder(Path(scratch))
@@ -171,6 +174,7 @@ def create_run(folder: str | Path, config: Config, data: Mapping[str, Any]) -> I
 
 def check_run(folder: str | Path, config: Config, data: Mapping[str, Any]) -> None:
     """Raises what `create_run` would raise; changes nothing. Quick: TensorFlow is not needed."""
+    check_schedule(config)
     if not task_of(config.train).chief:
         return
     run = RunFolder(Path(folder))
@@ -234,7 +238,7 @@ def open_run(folder: str | Path, coded: bool = False) -> Run:
 
     Raises:
         UserError: there is no such folder, no run in it, no weights yet, a damaged
-            file, or no codes where there must be some.
+            file, no codes where there must be some, or a model whose codes have not started.
     """
     run = RunFolder(Path(folder))
     if not run.path.is_dir():
@@ -263,7 +267,19 @@ def open_run(folder: str | Path, coded: bool = False) -> Run:
         )
     else:
         model = model_file.model_from_checkpoint(config, run.weights(config))
+    if has_codes(config) and not model.codes_started:
+        raise UserError(_no_codes_yet(run, config, int(model.step)))
     return Run(config, model, run.path, int(model.step))
+
+
+def _no_codes_yet(run: RunFolder, config: Config, step: int) -> str:
+    start = config.schedule.quantize_from
+    more = f" and --set train.steps={2 * start}" if config.train.steps <= start else ""
+    return (
+        f"{run.path} has come to step {step}, and its codes start at step {start} "
+        "(schedule.quantize_from): until then its codebook is random, and it gives no codes. Train it "
+        f"further with the command that began it{more}, then try again"
+    )
 
 
 def _check_place(run: RunFolder) -> None:
