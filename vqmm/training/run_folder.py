@@ -19,8 +19,8 @@ from vqmm.training.cluster import task_of
 from vqmm.training.differences import Difference, differences
 from vqmm.training.lock import hold
 
-# What the same run may be continued with. `train.steps` may only grow; the learning
-# rate then follows the schedule of the new number.
+# What the same run may be continued with. `train.steps` may only grow; `train.continuation` says what
+# becomes of the learning rate where the run has ended, and may change then alone.
 CHANGEABLE = (
     "name",
     "data.cache_mib",
@@ -165,7 +165,9 @@ def create_run(folder: str | Path, config: Config, data: Mapping[str, Any]) -> I
     with hold(run.lock):
         if has_weights(run):
             check_same(run, config, data)
+            config = continued_config(run, config, load_config(run.config))
         else:
+            config = continued_config(run, config, None)
             write_atomic(run.data, json.dumps(dict(data), indent=2) + "\n")
         with replacing(run.config) as part:
             save_config(config, part)
@@ -202,12 +204,16 @@ def check_same(
         UserError: listing what differs and may not.
     """
     old = load_config(run.config)
+    config = continued_config(run, config, old)
     found = differences(old.model_dump(mode="json"), config.model_dump(mode="json"))
-    refused = [d for d in found if not _may_change(d)]
+    start = config.train.continued_from
+    added = not start or start != old.train.continued_from
+    refused = [d for d in found if not _may_change(d, added)]
     if refused:
         raise UserError(
             f"{run.path} holds a run of another config: {'; '.join(map(str, refused))}. {remedy}, or "
-            f"take the config in {run.config}. Free to change: {', '.join(CHANGEABLE)} (steps may only grow)"
+            f"take the config in {run.config}. Free to change: {', '.join(CHANGEABLE)} (steps may only grow; "
+            f"train.continuation may change with them)"
         )
     before = json.loads(run.data.read_text(encoding="utf-8")) if run.data.exists() else {}
     if before and before.get("checksum") != data["checksum"]:
@@ -219,6 +225,38 @@ def check_same(
     if before and None not in books:
         check_fingerprint(run.path, *books)
     return found
+
+
+def continued_config(run: RunFolder, config: Config, old: Config | None) -> Config:
+    """The config with `train.continued_from` as the run has it, or gets it by added steps. Quick.
+
+    Args:
+        run: its folder.
+        config: to train with.
+        old: of the run so far; None where there is none.
+
+    Raises:
+        UserError: the config has another `train.continued_from`, or other workers could not know it.
+    """
+    start, given = 0, config.train.continued_from
+    if old is not None:
+        ended = (run.last / f"ckpt-{old.train.steps}.index").exists()
+        start = (
+            old.train.steps if ended and config.train.steps > old.train.steps else old.train.continued_from
+        )
+    if given == start:
+        return config
+    if given:
+        raise UserError(
+            f"train.continued_from={given}, and {run.path} goes on from {start or 'no finished run'}; leave "
+            "the key out: the run folder sets it"
+        )
+    if task_of(config.train).count > 1:
+        raise UserError(
+            f"{run.path} adds steps to a finished run of {start}, which the other workers cannot see; give "
+            f"all of them --set train.continued_from={start}"
+        )
+    return config.model_copy(update={"train": config.train.model_copy(update={"continued_from": start})})
 
 
 def has_weights(run: RunFolder) -> bool:
@@ -295,7 +333,10 @@ def _check_place(run: RunFolder) -> None:
             )
 
 
-def _may_change(difference: Difference) -> bool:
+def _may_change(difference: Difference, added: bool) -> bool:
+    """Whether a run may be continued with another value; `added`: steps are added to a finished run."""
     if difference.key == "train.steps":
         return difference.new > difference.old
+    if difference.key in ("train.continued_from", "train.continuation"):
+        return added
     return any(difference.key == key or difference.key.startswith(f"{key}.") for key in CHANGEABLE)
