@@ -1,7 +1,5 @@
 """Steps added to a run: what becomes of the learning rate, of the former model, and what is said."""
 
-import functools
-
 import keras
 import numpy as np
 import pytest
@@ -14,7 +12,6 @@ from vqmm.training.loop import train
 from vqmm.training.optimizer import make_schedule
 from vqmm.training.progress import TrainingProgress
 from vqmm.training.run_folder import RunFolder, check_run, create_run, open_run
-from vqmm.training.stop_signals import Interrupted
 
 TOP, STEPS, WARMUP = 0.5, 110, 10
 
@@ -101,6 +98,13 @@ def test_a_start_that_is_not_that_of_the_run_is_refused(tmp_path, tiny_config):
     assert continuation(tmp_path / "old", right)[0] == right
 
 
+def test_added_steps_too_few_for_their_warm_up_are_refused(tmp_path, tiny_config):
+    ended(tmp_path, tiny_config)
+    few = continuation(tmp_path, changed(tiny_config, steps=14, continuation="warmup"))[0]
+    with pytest.raises(UserError, match="2 steps added to 12.*train.warmup_steps=2.*above 14"):
+        check_run(tmp_path, few, DATA)
+
+
 def test_workers_that_cannot_see_the_folder_are_to_be_given_the_start(tmp_path, tiny_config, monkeypatch):
     from vqmm.training import cluster, run_folder
 
@@ -123,45 +127,25 @@ def test_the_former_model_is_kept_once(tmp_path, tiny_config):
     assert keep_former_model(run, more, 12) is None and kept.read_bytes() == b"former"
 
 
-class Stopping(TrainingProgress):
-    """Keeps what is said and sends a signal at a validation."""
+class Saying(TrainingProgress):
+    """Keeps what is said."""
 
-    def __init__(self, steps, at=None):
+    def __init__(self, steps):
         super().__init__(steps)
-        self.said, self.at = [], at
+        self.said = []
 
     def say(self, text):
         self.said.append(text)
 
-    def validated(self, step, figures, best):
-        super().validated(step, figures, best)
-        if step == self.at:
-            import os
-            import signal
 
-            os.kill(os.getpid(), signal.SIGTERM)
-
-
-def test_a_continued_run_stopped_and_resumed_ends_in_the_same_bits(tiny_config, tiny_data, tmp_path):
-    short = changed(tiny_config, steps=6, validate_every=3, checkpoint_every=3, model="last")
-    more = changed(short, steps=12, learning_rate=short.train.learning_rate)
-    runs = {}
-    for name, stop in (("whole", None), ("stopped", 9)):
-        folder = tmp_path / name
-        former = train(short, tiny_data, folder, Stopping(6))
-        first = Stopping(12, stop)
-        resume = functools.partial(train, more, tiny_data, folder)
-        if stop:
-            with pytest.raises(Interrupted):
-                resume(first)
-        else:
-            resume(first)
-        assert any("stays at" in line for line in first.said)
-        assert any("model-6.keras" in line for line in first.said)
-        runs[name] = resume(Stopping(12))
-        kept = keras.saving.load_model(folder / "model-6.keras", compile=False)
-        for ours, theirs in zip(kept.weights, former.model.weights, strict=True):
-            np.testing.assert_array_equal(ours, theirs)
-        assert open_run(folder).step == 12
-    for ours, theirs in zip(runs["whole"].model.weights, runs["stopped"].model.weights, strict=True):
+def test_added_steps_leave_the_former_model_and_say_so(tiny_config, tiny_data, tmp_path):
+    short = changed(tiny_config, steps=5, validate_every=5, checkpoint_every=5, model="last")
+    former = train(short, tiny_data, tmp_path, Saying(5))
+    watching = Saying(7)
+    longer = train(changed(short, steps=7), tiny_data, tmp_path, watching)
+    assert longer.config.train.continued_from == 5 and open_run(tmp_path).step == 7
+    assert watching.said[0].endswith("at step 5 of 7")
+    assert "stays at" in watching.said[1] and "model-5.keras" in watching.said[2]
+    kept = keras.saving.load_model(tmp_path / "model-5.keras", compile=False)
+    for ours, theirs in zip(kept.weights, former.model.weights, strict=True):
         np.testing.assert_array_equal(ours, theirs)

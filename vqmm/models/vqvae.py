@@ -10,7 +10,7 @@ import numpy as np
 from keras import ops
 
 from vqmm import losses
-from vqmm.models.autoencoder import MODALITIES, PairAutoencoder
+from vqmm.models.autoencoder import MODALITIES, PairAutoencoder, items_of
 from vqmm.models.codes import Codes
 from vqmm.networks import Decoded, Latents
 from vqmm.quantizers import Assignment, FineCodes, Quantized
@@ -250,7 +250,8 @@ class VQVAE(PairAutoencoder):
         same_layout = audio.shape[1] == image.shape[1]
         if w["contrastive"]:
             a, i = (audio, image) if same_layout else (_pooled(audio), _pooled(image))
-            terms["contrastive"] = w["contrastive"] * losses.contrastive_loss(a, i, paired, w["temperature"])
+            value = losses.contrastive_loss(a, i, paired, w["temperature"], items_of(batch))
+            terms["contrastive"] = w["contrastive"] * value
         if not any(w[name] for name in ("swapped", "agreement", "code_matching", "cross_commitment")):
             return terms
         audio_scores, image_scores = (_token_scores(self.quantizer.similarities(x, "shared")) for x in raw)
@@ -268,7 +269,9 @@ class VQVAE(PairAutoencoder):
             terms["agreement"] = ops.convert_to_tensor(self.quantizer.started) * w["agreement"] * value
         ramp = self.ramp(self.align_from, self.align_ramp)
         if w["code_matching"]:
-            value = losses.code_matching_loss(audio_scores, image_scores, paired, w["temperature"])
+            value = losses.code_matching_loss(
+                audio_scores, image_scores, paired, w["temperature"], items_of(batch)
+            )
             terms["code_matching"] = ramp * w["code_matching"] * value
         if w["cross_commitment"] and same_layout:
             values = {name: gather_over_replicas(outputs[name].shared.values) for name in MODALITIES}

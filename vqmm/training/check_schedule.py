@@ -12,7 +12,8 @@ def check_schedule(config: Config) -> None:
     Raises:
         UserError: naming the key, the steps of the run, and how to mend it.
     """
-    schedule, steps = config.schedule, config.train.steps
+    schedule, train = config.schedule, config.train
+    steps = train.steps
     if has_codes(config) and steps <= schedule.quantize_from:
         raise UserError(
             f"train.steps={steps} ends the run before its codes start: schedule.quantize_from="
@@ -26,11 +27,18 @@ def check_schedule(config: Config) -> None:
             f"{schedule.adversarial_from}, or schedule.adversarial_from below {steps}; without "
             f"discriminators, {_switch_off(config)}"
         )
-    if steps <= config.train.warmup_steps:
+    added = steps - train.continued_from
+    if train.continued_from and train.continuation == "warmup" and added <= train.warmup_steps:
+        raise UserError(
+            f"train.continuation=warmup, and the {added} steps added to {train.continued_from} end before "
+            f"the learning rate has risen: train.warmup_steps={train.warmup_steps}. Set train.steps above "
+            f"{train.continued_from + train.warmup_steps}, or train.continuation=constant"
+        )
+    if steps <= train.warmup_steps:
         raise UserError(
             f"train.steps={steps} ends the run before the learning rate has risen: train.warmup_steps="
-            f"{config.train.warmup_steps}. Set train.warmup_steps below {steps}, or train.steps above "
-            f"{config.train.warmup_steps}"
+            f"{train.warmup_steps}. Set train.warmup_steps below {steps}, or train.steps above "
+            f"{train.warmup_steps}"
         )
 
 

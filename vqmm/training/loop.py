@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from vqmm.config import Config, Train
-from vqmm.data.batches import Part, TrainingBatches, paired_evaluation_batches
+from vqmm.data.batches import Part, TrainingBatches, check_batch_size, paired_evaluation_batches
 from vqmm.data.records import Dataset
 from vqmm.models import VQGAN, VQVAE, build_model
 from vqmm.training.best import BestSoFar
@@ -167,8 +167,14 @@ class Training:
 
     @cached_property
     def source(self) -> TrainingBatches:
-        """The training split, opened once for all who read it."""
-        return TrainingBatches(self.dataset, self.config)
+        """The training split, opened once for all who read it.
+
+        Raises:
+            UserError: a batch would contrast pairs with copies of themselves.
+        """
+        opened = TrainingBatches(self.dataset, self.config)
+        check_batch_size(self.config, opened.pairs)
+        return opened
 
     def batches(self) -> tf.data.Dataset:
         """Of training, from the current step on."""
