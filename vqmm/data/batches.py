@@ -154,8 +154,8 @@ def check_batch_size(config: Config, pairs: int) -> None:
     contrasted = [key for key in ("contrastive", "code_matching") if getattr(config.loss, key)]
     if size > pairs > 0 and by == "label" and contrasted:
         raise UserError(
-            f"train.batch_size={size} is more than the {pairs} pairs of the training split: a pair would come "
-            f"several times in a batch, and loss.{contrasted[0]} would contrast it with its own copies. Set "
+            f"train.batch_size={size} is more than the {pairs} pairs of the training split: a pair would "
+            f"come several times in a batch, and loss.{contrasted[0]} would contrast it with its copies. Set "
             f"train.batch_size to {pairs} or less, or add data"
         )
 
@@ -255,7 +255,7 @@ def _readers(split: Split, config: Config) -> _Readers:
         image_reader(split.pictures, data.image, cached),
         [_column(side.ids.tolist(), b"") for side in split],
         [_column(side.labels.astype(np.int32).tolist(), -1) for side in split],
-        [_column(side.items.astype(np.int64), np.int64(-1)) for side in split],
+        [_column(list(side.items.astype(np.int64)), np.int64(-1)) for side in split],
     )
 
 

@@ -53,18 +53,19 @@ def train_prior(
         Interrupted: SIGINT or SIGTERM came in; a checkpoint has been saved.
     """
     config = prior_config(config)
-    if config.prior is None:
+    spec = config.prior
+    if spec is None:
         raise UserError("this config has no prior section")
     if isinstance(dataset, Dataset):
         dataset.check(config)
     strategy = make_strategy(config.train)
     config, added = continuation(folder, config)
-    tokenizer = open_run(config.prior.tokenizer, coded=True)
+    tokenizer = open_run(spec.tokenizer, coded=True)
     if isinstance(dataset, TokenFolder):
         dataset.check_codebook(codebook_fingerprint(tokenizer.model))
     known = {
         "tokenizer": {
-            "run": str(config.prior.tokenizer),
+            "run": str(spec.tokenizer),
             "step": tokenizer.step,
             "fingerprint": codebook_fingerprint(tokenizer.model),
         }
