@@ -17,6 +17,7 @@ from pipelines.cli import add_overrides, local_path, run
 from vqmm.config import Config, load_config
 from vqmm.data.records import Dataset
 from vqmm.errors import UserError
+from vqmm.training.check_schedule import check_schedule
 from vqmm.training.prior_run import prior_config
 from vqmm.training.run_folder import RunFolder, check_same, has_weights, identity
 from vqmm.training.stop_signals import leaving_on_sigterm
@@ -147,6 +148,10 @@ def _check_model(file: Path, config: Config) -> None:
     """
     if config.vocoder is not None:
         raise UserError(f"{file}: holds a vocoder; benchmarks.vocoder judges it; leave it out")
+    try:
+        check_schedule(config)
+    except UserError as error:
+        raise UserError(f"{file}: {error}") from None
     if config.prior is not None:
         return  # its tokens are known when its tokenizer has been read
     import tensorflow as tf

@@ -23,7 +23,7 @@ from vqmm.training.vocoder_run import vocoder_config
 EXAMPLES = """\
   python -m pipelines.train --config configs/digits.yaml --data data/digits --run runs/demo
   python -m pipelines.train --config configs/digits.yaml --data data/digits --run runs/short \\
-      --set train.steps=400 train.learning_rate=0.001
+      --set train.steps=400 schedule.quantize_from=200
   python -m pipelines.train --config configs/digits.yaml --data data/digits --run runs/two \\
       --set train.strategy=mirrored
   python -m pipelines.train --config configs/digits-prior.yaml --data data/digits --run runs/digits-prior \\

@@ -235,6 +235,10 @@ class Train(Section):
     accumulate: Count = 1  # steps whose gradients are averaged before the weights move; all else counts steps
     learning_rate: Positive = 2e-3
     warmup_steps: CountOrZero = 100
+    # Of steps that are added to a finished run: its last rate; another warm-up and cosine; or one cosine
+    # over all steps, to which the rate jumps up.
+    continuation: Literal["constant", "warmup", "cosine"] = "constant"
+    continued_from: CountOrZero = 0  # steps of that finished run; the run folder sets it
     clip_norm: Positive = 1.0
     weight_decay: NonNegative = 0.0
     strategy: Literal["one", "mirrored", "multi_worker", "tpu"] = "one"
@@ -246,6 +250,7 @@ class Train(Section):
     jit_compile: bool = False
     deterministic: bool = True
     validate_every: Count = 200  # steps
+    validation_batch_size: Count = 256  # contrast and agreement depend on it, so that a run keeps it
     checkpoint_every: Count = 200  # steps
     keep_checkpoints: Count = 2
     early_stop: CountOrZero = 0  # validations without improvement; 0 = never

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from vqmm.quantizers import Assignment, LookupFree, VectorQuantizer
+from vqmm.quantizers import Assignment, LookupFree, SimVQ, VectorQuantizer
+from vqmm.quantizers.base import masked_mse
 
 RANGES = {"shared": 12, "image": 6}
 
@@ -136,3 +137,42 @@ def test_ten_times_the_tokens_do_not_get_more_of_the_new_places(many):
     assert reborn.sum() > 200
     share = (table[reborn][:, 0] > 0).mean()
     assert abs(share - 0.5) < 4 * 0.5 / np.sqrt(reborn.sum())
+
+
+def present_mean(a, b, present):
+    """The mean over the rows that are present, in plain numpy."""
+    kept = np.square(a - b)[present]
+    return kept.mean() if kept.size else 0.0
+
+
+@pytest.mark.parametrize("kept", [8, 5, 1, 0])
+def test_a_mean_square_is_over_the_rows_that_are_present(kept):
+    a, b = np.random.default_rng(kept).normal(size=(2, 8, 5, 3)).astype("float32")
+    present = np.arange(8) < kept
+    assert float(masked_mse(a, b, present)) == pytest.approx(present_mean(a, b, present), rel=1e-5)
+    assert masked_mse(a, b, np.ones(8, bool)) == masked_mse(a, b, None)  # bit for bit
+    assert float(masked_mse(a, b, None)) == pytest.approx(np.square(a - b).mean(), rel=1e-5)
+
+
+@pytest.mark.parametrize("kept", [7, 3, 0])  # all, some and none of the second replica's rows are missing
+def test_a_mean_square_over_replicas_is_that_of_the_whole_batch(kept, two_replicas):
+    a, b = np.random.default_rng(kept).normal(size=(2, 8, 5, 3)).astype("float32")
+    present = np.arange(8) < kept
+    halves = two_replicas.experimental_distribute_values_from_function(
+        lambda here: tuple(tf.constant(x[4 * here.replica_id_in_sync_group :][:4]) for x in (a, b, present))
+    )
+    found = tf.function(lambda x: two_replicas.run(masked_mse, args=x))(halves)
+    mean = float(two_replicas.reduce("mean", found, axis=None))
+    assert mean == pytest.approx(present_mean(a, b, present), rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    "layer", [VectorQuantizer({"x": 4}, 3), SimVQ(4, 3), LookupFree(3)], ids=["nearest", "sim", "lfq"]
+)
+def test_missing_items_do_not_thin_the_commitment_of_those_that_are_there(layer):
+    x = np.random.default_rng(0).normal(size=(6, 5, 3)).astype("float32")
+    present = np.array([True, False, True, False, False, True])
+    name = next(iter(layer.ranges), None)
+    some, alone = layer(x, range=name, present=present), layer(x[present], range=name)
+    assert float(some.commitment_loss) == pytest.approx(float(alone.commitment_loss), rel=1e-5)
+    assert float(some.codebook_loss) == pytest.approx(float(alone.codebook_loss), rel=1e-5)

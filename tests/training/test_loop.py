@@ -33,8 +33,8 @@ def taught_gan(config: Config, steps: int) -> Config:
     tree = config.model_dump()
     tree["model"] |= {"kind": "vqgan", "discriminator": {"filters": (8, 8), "audio_scales": 1}}
     tree["loss"] |= {"features": "taught"}
-    tree["schedule"] |= {"adversarial_from": 4}
-    tree["train"] |= {"model": "last", "steps": steps}
+    tree["schedule"] |= {"quantize_from": steps // 2, "adversarial_from": steps // 2}
+    tree["train"] |= {"model": "last", "steps": steps, "warmup_steps": 1}
     return Config.model_validate(tree)
 
 

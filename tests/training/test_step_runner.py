@@ -35,7 +35,8 @@ def test_how_steps_are_grouped_changes_nothing(tiny_config, tiny_data, one_by_on
 
 def test_xla_and_keras_fit_take_the_same_steps(tiny_config, tiny_data):
     sure = tiny_config.model.model_copy(update={"dropout": 0.0, "private_drop": 0.0})  # XLA draws otherwise
-    config = tiny_config.model_copy(update={"model": sure})
+    started = tiny_config.schedule.model_copy(update={"quantize_from": 0})  # fit does not start codes
+    config = tiny_config.model_copy(update={"model": sure, "schedule": started})
     compiled, run = runner(config, tiny_data, jit_compile=True)
     run.run(3)
     traced = run._many.get_concrete_function(run._iterator, tf.constant(1)).graph.as_graph_def()

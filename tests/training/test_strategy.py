@@ -135,7 +135,7 @@ def test_features_are_taught_over_two_devices_as_on_one(
         learned.append(whole(net, pictures, steps=20, seed=seed))
         return learned[-1]
 
-    config = changed(gan(still, 1), strategy="mirrored", devices=HALVES)
+    config = changed(gan(still, 7), strategy="mirrored", devices=HALVES)
     monkeypatch.setattr(teaching, "teach_turns", teach)
     run = train(config, tiny_data, tmp_path / "run")
     fresh = build_model(config).perceiver

@@ -107,3 +107,24 @@ def test_averaged_weights_are_judged_where_the_finished_model_has_them(tiny_conf
         variable.assign(value)
     gan.averages.clear()
     assert before["loss"] != Validation(gan, batches()).figures()["loss"]
+
+
+def test_a_mean_over_items_does_not_depend_on_the_batches(model):
+    mask = np.array([True, False, False, True, True, True, False, True])  # as many in no two batches
+    whole = items(mask)
+    numbers = {name: value for name, value in whole.items() if name != "id"}
+    one = {name: float(value) for name, value in model.test_step(numbers).items()}
+    parted, joint = Validation(model, batches(mask)).figures(), Validation(model, [whole]).figures()
+    for name in ("reconstruction_audio", "reconstruction_image", "pair_agreement"):
+        assert parted[name] == pytest.approx(one[name], rel=1e-5), name
+        assert joint[name] == pytest.approx(one[name], rel=1e-5), name
+    assert joint["loss"] == pytest.approx(one["loss"], rel=1e-5)
+    terms = one.keys() - {"loss", "pair_agreement"}
+    assert parted["loss"] == pytest.approx(sum(parted[name] for name in terms), rel=1e-6)
+
+
+def test_a_batch_without_a_modality_does_not_thin_its_terms(model):
+    mask = np.arange(8) < 3  # the first batch alone has recordings
+    first = {name: value for name, value in batches(mask)[0].items() if name != "id"}
+    expected = float(model.test_step(first)["contrastive"])
+    assert Validation(model, batches(mask)).figures()["contrastive"] == pytest.approx(expected, rel=1e-5)

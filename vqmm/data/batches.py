@@ -3,7 +3,8 @@
 A batch is a dict: `audio` f32[B, samples] (-1..1), `image` f32[B, H, W, C] (0..1),
 `audio_mask` and `image_mask` bool[B] (False where an item lacks the modality, whose
 array is then zeros), `id` str[B] (recording and picture joined by "+"), `label`
-i32[B] (-1 unknown).
+i32[B] (-1 unknown); and where pairs are of items (`data.pair_by: item`), `item` i64[B],
+so that an item that comes several times is not taken for its own negative.
 """
 
 from __future__ import annotations
@@ -63,6 +64,9 @@ class TrainingBatches:
             window of recordings that are too long.
         alone: a modality; the other one is left out before it is decoded, as if the data had none of it.
 
+    Attributes:
+        pairs: in an epoch; 0 where the split has one modality alone.
+
     Raises:
         UserError: the split is empty, or prepared otherwise than the config says.
     """
@@ -88,6 +92,7 @@ class TrainingBatches:
         self._augment = augment
         self._readers = _readers(held, config)
         self._pairing = pairing_of(held, config.data.pair_by, config.seed)
+        self.pairs = len(self._pairing) if all(map(len, held)) else 0
         self._made: dict[int, Any] = {}
 
     def starting_at(self, step: int, part: Part = WHOLE) -> tf.data.Dataset:
@@ -131,6 +136,28 @@ class TrainingBatches:
             self._made[rows] = tf.function(make, autograph=False).get_concrete_function(row, row, seed)
         traced = self._made[rows]
         return lambda *parts: traced(*parts)
+
+
+def check_batch_size(config: Config, pairs: int) -> None:
+    """Refuses batches that hold a pair several times and contrast it with its copies.
+
+    Pairs of items know their copies, which are left out of the negatives; pairs of labels do not.
+
+    Args:
+        config: `train.batch_size`, and the losses that contrast pairs.
+        pairs: of the training split in an epoch, 0 where it has one modality alone.
+
+    Raises:
+        UserError: the batch is larger than the epoch, pairs are of labels, and a loss contrasts them.
+    """
+    size, by = config.train.batch_size, config.data.pair_by
+    contrasted = [key for key in ("contrastive", "code_matching") if getattr(config.loss, key)]
+    if size > pairs > 0 and by == "label" and contrasted:
+        raise UserError(
+            f"train.batch_size={size} is more than the {pairs} pairs of the training split: a pair would "
+            f"come several times in a batch, and loss.{contrasted[0]} would contrast it with its copies. Set "
+            f"train.batch_size to {pairs} or less, or add data"
+        )
 
 
 def training_batches(
@@ -202,12 +229,14 @@ def evaluation_batches(
 
 
 class _Readers(NamedTuple):
-    """Functions from rows (negative: missing) to values; `ids` and `labels` of recordings, of pictures."""
+    """Functions from rows (negative: missing) to values; `ids`, `labels` and `items` of
+    recordings, of pictures."""
 
     audio: AudioReader
     image: ImageReader
     ids: list[Callable[[Any], Any]]
     labels: list[Callable[[Any], Any]]
+    items: list[Callable[[Any], Any]]
 
 
 def _open(dataset: Dataset, config: Config, name: str) -> Split:
@@ -226,6 +255,7 @@ def _readers(split: Split, config: Config) -> _Readers:
         image_reader(split.pictures, data.image, cached),
         [_column(side.ids.tolist(), b"") for side in split],
         [_column(side.labels.astype(np.int32).tolist(), -1) for side in split],
+        [_column(list(side.items.astype(np.int64)), np.int64(-1)) for side in split],
     )
 
 
@@ -242,6 +272,9 @@ def _batch(readers: _Readers, config: Config, audio_rows: Any, image_rows: Any, 
         image = tf.where(image_mask[:, None, None, None], image, 0.0)
     label, other = readers.labels[0](audio_rows), readers.labels[1](image_rows)
     joint = tf.where(audio_mask & image_mask, b"+", b"")
+    items = {}
+    if config.data.pair_by == "item":
+        items["item"] = tf.maximum(readers.items[0](audio_rows), readers.items[1](image_rows))
     return {
         "audio": audio,
         "image": image,
@@ -249,6 +282,7 @@ def _batch(readers: _Readers, config: Config, audio_rows: Any, image_rows: Any, 
         "image_mask": image_mask,
         "id": readers.ids[0](audio_rows) + joint + readers.ids[1](image_rows),
         "label": tf.where(label >= 0, label, other),
+        **items,
     }
 
 

@@ -6,10 +6,13 @@ from typing import Any
 
 from keras import ops
 
+from vqmm.losses.contrastive import without_copies
 from vqmm.losses.weighting import masked_mean
 
 
-def code_matching_loss(audio_scores: Any, image_scores: Any, paired: Any, temperature: float = 0.1) -> Any:
+def code_matching_loss(
+    audio_scores: Any, image_scores: Any, paired: Any, temperature: float = 0.1, items: Any = None
+) -> Any:
     """Code-distribution matching (Liu et al. 2022, CMCM), symmetric, by log-softmax.
 
     An item's code distribution is the mean over its tokens of softmax(scores /
@@ -20,6 +23,7 @@ def code_matching_loss(audio_scores: Any, image_scores: Any, paired: Any, temper
         audio_scores, image_scores: f32[B, T, K], similarities of tokens and codes.
         paired: bool[B].
         temperature: 0.05-0.1 for cosines; 1 is for distances of data scale.
+        items: i64[B], the item of each row, as for `contrastive_loss`; None: each row is one of its own.
 
     Returns:
         f32 scalar.
@@ -28,6 +32,7 @@ def code_matching_loss(audio_scores: Any, image_scores: Any, paired: Any, temper
     image = ops.mean(ops.softmax(image_scores / temperature, axis=-1), axis=1)
     log_audio, log_image = ops.log(audio + 1e-10), ops.log(image + 1e-10)
     similarity = ops.matmul(audio, ops.transpose(log_image)) + ops.matmul(log_audio, ops.transpose(image))
+    similarity = without_copies(similarity, items)
     present = ops.cast(paired, "float32")
     similarity = similarity - 1e9 * (1.0 - present[None, :]) - 1e9 * (1.0 - present[:, None])
     right = ops.diagonal(similarity)

@@ -11,7 +11,8 @@ from keras import ops
 from vqmm import losses
 from vqmm.models.steps import add_step, ramp
 from vqmm.networks import Latents
-from vqmm.replicas import replica_count
+from vqmm.networks.replica_random import ReplicaSeedGenerator
+from vqmm.replicas import gather_over_replicas, replica_count
 
 MODALITIES = ("audio", "image")
 
@@ -32,7 +33,8 @@ class PairAutoencoder(keras.Model):
         seed: of the model's draws.
 
     A batch is a dict with `audio` f32[B, samples], `image` f32[B, H, W, C] in 0..1,
-    `audio_mask` and `image_mask` bool[B].
+    `audio_mask` and `image_mask` bool[B]; and where pairs are of items, `item` i64[B]: rows of one
+    item are no negatives of each other.
     """
 
     WEIGHTS: ClassVar[Mapping[str, float]] = {}
@@ -57,7 +59,7 @@ class PairAutoencoder(keras.Model):
         self.input_shapes = {name: tuple(shape) for name, shape in input_shapes.items()}
         self.weights_of_losses = {**self.WEIGHTS, **(weights or {})}
         self.seed = seed
-        self.random = keras.random.SeedGenerator(seed)
+        self.random = ReplicaSeedGenerator(seed)
         self.step = add_step(self)
         for name, shape in self.input_shapes.items():
             item = keras.Input(shape)
@@ -175,6 +177,11 @@ class PairAutoencoder(keras.Model):
             shape = tuple(item.shape)
             raise ValueError(f"{modality} of shape {shape}; this model takes (batch, *{expected})")
         return modality, self.encoders[modality](self.features[modality](item), training=False)
+
+
+def items_of(batch: Mapping[str, Any]) -> Any:
+    """The item of each row of the batch of all replicas, i64[B]; None where rows have none."""
+    return gather_over_replicas(batch["item"]) if "item" in batch else None
 
 
 def whole(gradients: Sequence[Any], variables: Sequence[Any]) -> list[Any]:

@@ -11,6 +11,7 @@ from keras import ops
 
 from vqmm.models.steps import add_step
 from vqmm.models.token_layout import HIDDEN, TokenLayout
+from vqmm.networks.replica_random import Dropout
 from vqmm.networks.transformer import Cache, TransformerBlock
 from vqmm.replicas import replica_count, sum_over_replicas
 
@@ -78,7 +79,7 @@ class Prior(keras.Model):
         self.place_table, rows = _lines(self.tokens)
         self.place_vectors = self.add_weight(name="places", shape=(rows, dim), initializer=normal[1])
         self.label_vectors = keras.layers.Embedding(len(self.labels) + 1, dim, normal[2], name="labels")
-        self.drop = keras.layers.Dropout(dropout, seed=seed)
+        self.drop = Dropout(dropout, seed=seed)
         self.blocks = [
             TransformerBlock(heads, dropout=dropout, seed=seed + 10 * (place + 1), name=f"block_{place}")
             for place in range(depth)

@@ -9,7 +9,7 @@ import keras
 from keras import ops
 
 from vqmm import losses
-from vqmm.models.autoencoder import MODALITIES, PairAutoencoder
+from vqmm.models.autoencoder import MODALITIES, PairAutoencoder, items_of
 from vqmm.networks import Decoded, Latents
 from vqmm.replicas import gather_over_replicas
 
@@ -206,7 +206,9 @@ class VAE(PairAutoencoder):
         audio, image = (ops.normalize(x, axis=-1) for x in means)
         paired = ops.logical_and(batch["audio_mask"], batch["image_mask"])
         paired = ops.cast(gather_over_replicas(ops.cast(paired, "int32")), "bool")
-        return losses.contrastive_loss(audio, image, paired, self.weights_of_losses["temperature"])
+        return losses.contrastive_loss(
+            audio, image, paired, self.weights_of_losses["temperature"], items_of(batch)
+        )
 
 
 def _posterior(latents: Latents) -> Posterior:

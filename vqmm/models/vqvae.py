@@ -10,7 +10,7 @@ import numpy as np
 from keras import ops
 
 from vqmm import losses
-from vqmm.models.autoencoder import MODALITIES, PairAutoencoder
+from vqmm.models.autoencoder import MODALITIES, PairAutoencoder, items_of
 from vqmm.models.codes import Codes
 from vqmm.networks import Decoded, Latents
 from vqmm.quantizers import Assignment, FineCodes, Quantized
@@ -109,6 +109,30 @@ class VQVAE(PairAutoencoder):
     def private_range(self, modality: str) -> str | None:
         """Name of the modality's own range in the codebook, None where it has none."""
         return modality if modality in self.quantizer.ranges and self.encoders[modality].private else None
+
+    @property
+    def codes_started(self) -> bool:
+        """Whether the codes have been placed; before, latents pass without codes and `encode` means nothing.
+
+        It is saved with the weights.
+        """
+        return bool(np.asarray(self.quantizer.started))
+
+    def make_train_function(self, force: bool = False) -> Any:
+        """Prepares Keras's own `fit` and `train_on_batch`, which do not start the codes.
+
+        Raises:
+            RuntimeError: the codes have not started, and nothing in `fit` would start them.
+        """
+        if not self.codes_started:
+            raise RuntimeError(
+                "this model's codes have not started, and fit and train_on_batch never start them: its "
+                "codebook would stay random. Train it by vqmm.training.loop.train (pipelines.train), "
+                "which starts them at schedule.quantize_from; or build it with schedule.quantize_from=0; or "
+                "place the codes on batches first: "
+                "vqmm.training.codebook_start.start_codebook(model, batches)"
+            )
+        return super().make_train_function(force)
 
     def encode(self, audio: Any = None, image: Any = None, fine: bool = True) -> Codes:
         """Codes of recordings f32[B, samples] or of pictures f32[B, H, W, C]: give one.
@@ -226,7 +250,8 @@ class VQVAE(PairAutoencoder):
         same_layout = audio.shape[1] == image.shape[1]
         if w["contrastive"]:
             a, i = (audio, image) if same_layout else (_pooled(audio), _pooled(image))
-            terms["contrastive"] = w["contrastive"] * losses.contrastive_loss(a, i, paired, w["temperature"])
+            value = losses.contrastive_loss(a, i, paired, w["temperature"], items_of(batch))
+            terms["contrastive"] = w["contrastive"] * value
         if not any(w[name] for name in ("swapped", "agreement", "code_matching", "cross_commitment")):
             return terms
         audio_scores, image_scores = (_token_scores(self.quantizer.similarities(x, "shared")) for x in raw)
@@ -244,7 +269,9 @@ class VQVAE(PairAutoencoder):
             terms["agreement"] = ops.convert_to_tensor(self.quantizer.started) * w["agreement"] * value
         ramp = self.ramp(self.align_from, self.align_ramp)
         if w["code_matching"]:
-            value = losses.code_matching_loss(audio_scores, image_scores, paired, w["temperature"])
+            value = losses.code_matching_loss(
+                audio_scores, image_scores, paired, w["temperature"], items_of(batch)
+            )
             terms["code_matching"] = ramp * w["code_matching"] * value
         if w["cross_commitment"] and same_layout:
             values = {name: gather_over_replicas(outputs[name].shared.values) for name in MODALITIES}

@@ -10,6 +10,7 @@ from keras import ops
 
 from vqmm.networks.blocks import batch_norm, conv_norm, pool_to, residual_block
 from vqmm.networks.eight_bits import EightBitDense, EightBits
+from vqmm.networks.replica_random import Dropout
 
 LAYOUTS = ("slots", "grid")
 
@@ -100,11 +101,11 @@ class Encoder(keras.layers.Layer):
             y = residual_block(y, 3 * self.filters[-1] // 2, self.eight_bits)
             y = pool_to(y, self.pool)
             y = keras.layers.Flatten()(y)
-            y = keras.layers.Dropout(self.dropout, seed=2 * self.seed)(y)
+            y = Dropout(self.dropout, seed=2 * self.seed)(y)
             y = self._dense(y, 256)
             y = batch_norm()(y)
             y = keras.layers.Activation("silu")(y)
-            y = keras.layers.Dropout(self.dropout, seed=2 * self.seed + 1)(y)
+            y = Dropout(self.dropout, seed=2 * self.seed + 1)(y)
             y = self._dense(y, self.slots * self.dim)
             tokens = keras.layers.Reshape((self.slots, self.dim))(y)
         self.shared_head = keras.Model(grid, tokens, name="shared_head")

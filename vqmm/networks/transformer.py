@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 import keras
 from keras import ops
 
+from vqmm.networks.replica_random import Dropout
+
 
 class Cache(NamedTuple):
     """What a block has seen of a sequence so far.
@@ -53,7 +55,7 @@ class TransformerBlock(keras.layers.Layer):
         self.before_dense = keras.layers.LayerNormalization(epsilon=1e-5)
         self.widen = keras.layers.Dense(self.widening * dim, "gelu", kernel_initializer=glorot[1])
         self.narrow = keras.layers.Dense(dim, kernel_initializer=glorot[2])
-        self.drop = [keras.layers.Dropout(self.dropout, seed=self.seed + place) for place in range(2)]
+        self.drop = [Dropout(self.dropout, seed=self.seed + place) for place in range(2)]
         self.before_attention.build(shape)
         self.attention.build(shape, shape)
         self.before_dense.build(shape)

@@ -11,6 +11,7 @@ from keras import ops
 
 from vqmm.errors import nearest
 from vqmm.quantizers.estimators import ESTIMATORS, estimate
+from vqmm.replicas import replica_count, sum_over_replicas
 
 Cluster = Callable[[np.ndarray, int], np.ndarray]
 """From tokens f32[n, E] and a number k to k centres f32[k, E], as k-means does it."""
@@ -217,14 +218,26 @@ def count_codes(sizes: Iterable[int]) -> int:
 
 
 def masked_mse(a: Any, b: Any, present: Any) -> Any:
-    """Mean squared difference of f32[B, ...]; rows where present, bool[B], is False count as 0.
+    """Mean squared difference of f32[B, ...] over the rows that are present; 0 where there is none.
 
-    Divided by all rows, not by those present, so that replicas add up exactly; 0 of no rows.
+    This is the rule of `vqmm.losses.masked_mean`: over replicas each row weighs alike, however
+    those that are present are spread, so that the mean over replicas is that of the whole batch.
+
+    Args:
+        a, b: f32[B, ...], of one shape.
+        present: bool[B], False where a row does not count; None counts all.
+
+    Returns:
+        f32 scalar.
     """
     squares = ops.square(a - b)
-    if present is not None:
-        squares = squares * row_weights(present, squares)
-    return ops.sum(squares) / ops.maximum(ops.cast(ops.size(squares), "float32"), 1.0)
+    size = ops.cast(ops.size(squares), "float32")
+    if present is None:
+        return ops.sum(squares) / ops.maximum(size, 1.0)
+    rows = ops.maximum(ops.cast(ops.shape(squares)[0], "float32"), 1.0)
+    (count,) = sum_over_replicas([ops.sum(ops.cast(present, "float32"))])
+    total = ops.sum(squares * row_weights(present, squares)) * replica_count()
+    return total / ops.maximum(count * (size / rows), 1.0)
 
 
 def row_weights(present: Any, like: Any) -> Any:

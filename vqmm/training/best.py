@@ -42,8 +42,8 @@ class BestSoFar:
         names = tuple(figures)
         if self.monitor not in names:
             raise UserError(
-                f"train.monitor={self.monitor!r} is no validation figure{nearest(self.monitor, names)}; "
-                f"this run has {', '.join(names)}"
+                f"train.monitor={self.monitor!r} is no validation figure of this run"
+                f"{nearest(self.monitor, names)}; set it to one of {', '.join(names)}"
             )
 
     def see(self, step: int, figures: Mapping[str, Any]) -> bool:

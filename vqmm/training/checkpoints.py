@@ -120,6 +120,11 @@ def checkpoints_in(folder: str | Path) -> list[str]:
     return [str(path.with_suffix("")) for path in found]
 
 
+def step_in_name(path: str | Path) -> int:
+    """The step that a checkpoint of `checkpoints_in` is named after."""
+    return _number(Path(path))
+
+
 def first_readable(paths: Iterable[str], read: Callable[[str], Any]) -> tuple[str | None, list[str]]:
     """Reads one checkpoint after another until one can be read.
 

@@ -12,13 +12,15 @@ import numpy as np
 import tensorflow as tf
 
 from vqmm.config import Config, Train
-from vqmm.data.batches import Part, TrainingBatches, paired_evaluation_batches
+from vqmm.data.batches import Part, TrainingBatches, check_batch_size, paired_evaluation_batches
 from vqmm.data.records import Dataset
 from vqmm.models import VQGAN, VQVAE, build_model
 from vqmm.training.best import BestSoFar
+from vqmm.training.check_schedule import unfinished_ramps
 from vqmm.training.checkpoints import Checkpoints, step_of
 from vqmm.training.cluster import Cluster, lost_workers_told, task_of
 from vqmm.training.codebook_start import start_codebook
+from vqmm.training.continuation import continuation, keep_former_model
 from vqmm.training.finishing import finished
 from vqmm.training.finite import check_terms, check_variables
 from vqmm.training.metrics_log import MetricsLog, Window, read_metrics
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
 
 LOG_EVERY = 20  # steps; figures are fetched from the device no more often than that
 TEACHING_BATCHES = 32
+USUAL_MONITOR = Train.model_fields["monitor"].default
 BURST = 0.5  # seconds that steps run for before the loop looks at signals and figures
 
 
@@ -60,6 +63,9 @@ def train(
         folder: the run folder, see `vqmm.training.run_folder.RunFolder`.
         progress: where to show it; by default the standard error stream.
 
+    Steps that are added to a finished run are trained as `train.continuation` says, and the former
+    model is kept beside the new one.
+
     Returns:
         The run, with the best validated model (the last where none was validated, or
         with `train.model` last).
@@ -72,10 +78,11 @@ def train(
     dataset.check(config)
     # Before anything starts TensorFlow: devices cannot be split later.
     strategy = make_strategy(config.train)
+    config, added = continuation(folder, config)
     with create_run(folder, config, identity(dataset)) as run, precision(config.train):
         deterministic_ops(config.train)
         shown = progress or TrainingProgress(config.train.steps)
-        return Training(config, dataset, run, strategy, shown).run()
+        return Training(config, dataset, run, strategy, shown, added).run()
 
 
 def deterministic_ops(spec: Train) -> None:
@@ -95,11 +102,19 @@ class Training:
         run: its folder, held by this process.
         strategy: which devices.
         progress: where to show it.
+        added: what becomes of the learning rate where steps are added, see `continuation`.
     """
 
     def __init__(
-        self, config: Config, dataset: Dataset, run: RunFolder, strategy: Any, progress: TrainingProgress
+        self,
+        config: Config,
+        dataset: Dataset,
+        run: RunFolder,
+        strategy: Any,
+        progress: TrainingProgress,
+        added: str | None = None,
     ):
+        self.added = added
         self.config = config
         self.dataset = dataset
         self.folder = run
@@ -115,11 +130,7 @@ class Training:
         )
         self.coded = isinstance(self.model, VQVAE)
         self.log = MetricsLog(run.metrics)
-        self.best = BestSoFar(
-            self._monitor(),
-            config.train.early_stop,
-            min(config.schedule.quantize_from + 1, config.train.steps) if self.coded else 0,
-        )
+        self.best = self._following(config.train.monitor)
         self.step = 0
         self.seconds = 0.0  # trained before this process
         self.began = time.monotonic()
@@ -130,20 +141,25 @@ class Training:
             self.progress.say(f"a checkpoint cannot be read, the one before it is taken: {told}")
         self.log.rewind(self.step)
         lines = read_metrics(self.folder.metrics)
+        self.best = self._following(self._monitor(lines))
         self.best.replay(lines)
         self.seconds = lines[-1]["seconds"] if lines else 0.0
         self.began = time.monotonic()
         with lost_workers_told(self.task, self.folder.path):
             facts = {"config": self.config.model_dump_json(), "data": self.dataset.checksum}
             self.cluster.check_same(facts)
+            ended = self.cluster.agree(None, 0, self._finished()).ended
+            validation = None
+            if not ended:
+                self._introduce()
+                validation = self._checked_validation()
             if self.task.chief and isinstance(self.dataset, Dataset):  # token files hold no items
                 record_trained_items(self.folder, self.dataset)
             if self.task.chief and not self.step:
                 self._teach_perceiver()
             self._follow_chief(self.optimizers)
-            if not self.cluster.agree(None, 0, self._finished()).ended:
-                self._introduce()
-                self._loop()
+            if not ended:
+                self._loop(validation)
         if not self.task.chief:
             return Run(self.config, self.model, self.folder.path, self.step)
         return self._finish()
@@ -154,8 +170,14 @@ class Training:
 
     @cached_property
     def source(self) -> TrainingBatches:
-        """The training split, opened once for all who read it."""
-        return TrainingBatches(self.dataset, self.config)
+        """The training split, opened once for all who read it.
+
+        Raises:
+            UserError: a batch would contrast pairs with copies of themselves.
+        """
+        opened = TrainingBatches(self.dataset, self.config)
+        check_batch_size(self.config, opened.pairs)
+        return opened
 
     def batches(self) -> tf.data.Dataset:
         """Of training, from the current step on."""
@@ -166,9 +188,7 @@ class Training:
         if not any(self.dataset.counts.get("validation", {}).values()):
             self.progress.say("the data has no validation split: the last model counts as the best")
             return None
-        if self.best.monitor != self.config.train.monitor:
-            self.progress.say("the data has no validation pairs: the loss tells which model is the best")
-        size = self.config.evaluate.batch_size
+        size = self.config.train.validation_batch_size
         batches = paired_evaluation_batches(self.dataset, self.config, "validation", size)
         validation = Validation(self.model, batches)
         return validation if len(validation) else None
@@ -183,10 +203,17 @@ class Training:
         return finished(model, self.config, lambda: self.source.starting_at(self.step), self.progress.say)
 
     def _introduce(self) -> None:
+        for line in unfinished_ramps(self.config):
+            self.progress.say(line)
         if self.step:
             self.progress.say(
                 f"continuing {self.folder.path} at step {self.step} of {self.config.train.steps}"
             )
+            if self.added:
+                self.progress.say(self.added)
+            kept = keep_former_model(self.folder, self.config, self.step) if self.task.chief else None
+            if kept:
+                self.progress.say(f"the model of step {self.step} is kept as {kept}")
             return
         counts = self.dataset.counts["train"]
         self.progress.say(
@@ -194,21 +221,45 @@ class Training:
             f"{counts['pictures']} pictures, {self.model.count_params():,} weights"
         )
 
-    def _monitor(self) -> str:
-        """The figure that decides: the loss where `retrieval_map` is asked of data that has no pairs."""
-        counts, wanted = self.dataset.counts.get("validation", {}), self.config.train.monitor
-        paired = counts.get("recordings") and counts.get("pictures")
-        return wanted if paired or wanted != "retrieval_map" else "loss"
+    def _following(self, monitor: str) -> BestSoFar:
+        """Nothing seen yet of a figure; validations before the codes start do not count."""
+        start = self.config.schedule.quantize_from + 1 if self.coded else 0
+        return BestSoFar(monitor, self.config.train.early_stop, start)
+
+    def _monitor(self, lines: Sequence[Mapping[str, Any]]) -> str:
+        """The figure that decides: the loss in place of the default one that the data does not give."""
+        wanted = self.config.train.monitor
+        counts = self.dataset.counts.get("validation", {})
+        before = [line for line in lines if line["split"] == "validation"][:1]
+        there = counts.get("recordings") and counts.get("pictures") and all(wanted in line for line in before)
+        return wanted if there or wanted != USUAL_MONITOR else "loss"
+
+    def _checked_validation(self) -> Any:
+        """The validation, once it is known to give the figure that decides: before any work is done.
+
+        Raises:
+            UserError: `train.monitor` is none of its figures; lists them.
+        """
+        validation = self.validation()
+        if not validation:
+            return None
+        figures = validation.figures()
+        wanted = self.config.train.monitor
+        if wanted not in figures and wanted == USUAL_MONITOR:
+            if self.best.monitor != "loss":
+                self.best = self._following("loss")
+            self.progress.say(
+                f"validation has no {wanted} on this data: the loss tells which model is the best"
+            )
+        self.best.check(figures)
+        return validation
 
     def _finished(self) -> bool:
         return self.step >= self.config.train.steps or self.best.exhausted
 
-    def _loop(self) -> None:
+    def _loop(self, validation: Any) -> None:
         config, train = self.config, self.config.train
         runner = StepRunner(self.model, self.strategy, self.batches(), train.jit_compile)
-        validation = self.validation()
-        if validation and not self.step and config.train.monitor != Train.model_fields["monitor"].default:
-            self.best.check(validation.figures())  # else a wrong name is told at the first validation
         board = self._board()
         window = Window()
         rate = 0.0  # steps per second

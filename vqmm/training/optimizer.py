@@ -15,8 +15,21 @@ LAST_RATE = 1e-2  # learning rate at the last step, relative to the highest
 
 
 def make_schedule(train: Train) -> keras.optimizers.schedules.LearningRateSchedule:
-    """Linear warm-up over `warmup_steps`, then a cosine down to 1/100 at `steps`."""
-    decay_steps = max(train.steps - train.warmup_steps, 1)
+    """Linear warm-up over `warmup_steps`, then a cosine down to 1/100 at `steps`.
+
+    Where steps were added to a finished run of `continued_from`, `continuation` says what the rate does
+    in them: it stays at 1/100, or it rises and falls over them once more, or all is one cosine.
+    """
+    start = train.continued_from
+    if not start or train.continuation == "cosine":
+        return _warmup_and_cosine(train, train.steps)
+    if train.continuation == "constant":
+        return _warmup_and_cosine(train, start)  # beyond its end, a cosine decay keeps its last rate
+    return DelayedSchedule(_warmup_and_cosine(train, train.steps - start), start)
+
+
+def _warmup_and_cosine(train: Train, steps: int) -> keras.optimizers.schedules.LearningRateSchedule:
+    decay_steps = max(steps - train.warmup_steps, 1)
     if not train.warmup_steps:
         return keras.optimizers.schedules.CosineDecay(train.learning_rate, decay_steps, alpha=LAST_RATE)
     return keras.optimizers.schedules.CosineDecay(
@@ -26,6 +39,30 @@ def make_schedule(train: Train) -> keras.optimizers.schedules.LearningRateSchedu
         warmup_target=train.learning_rate,
         warmup_steps=train.warmup_steps,
     )
+
+
+@keras.saving.register_keras_serializable("vqmm")
+class DelayedSchedule(keras.optimizers.schedules.LearningRateSchedule):
+    """A learning-rate schedule that begins at a later step than 0; before, it stands at its start.
+
+    Args:
+        schedule: that is delayed.
+        start: the step that is its step 0.
+    """
+
+    def __init__(self, schedule: Any, start: int):
+        self.schedule = schedule
+        self.start = start
+
+    def __call__(self, step: Any) -> Any:
+        return self.schedule(keras.ops.maximum(keras.ops.cast(step, "int64") - self.start, 0))
+
+    def get_config(self) -> dict[str, Any]:
+        return {"schedule": keras.saving.serialize_keras_object(self.schedule), "start": self.start}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> DelayedSchedule:
+        return cls(keras.saving.deserialize_keras_object(config["schedule"]), config["start"])
 
 
 def make_optimizer(train: Train) -> keras.optimizers.Optimizer:

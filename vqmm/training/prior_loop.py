@@ -16,6 +16,7 @@ from vqmm.encoding import codebook_fingerprint
 from vqmm.errors import UserError
 from vqmm.models import Prior, layout_of
 from vqmm.training.cluster import lost_workers_told
+from vqmm.training.continuation import continuation
 from vqmm.training.loop import Training, deterministic_ops
 from vqmm.training.model_file import model_from_checkpoint
 from vqmm.training.precision import precision
@@ -52,17 +53,19 @@ def train_prior(
         Interrupted: SIGINT or SIGTERM came in; a checkpoint has been saved.
     """
     config = prior_config(config)
-    if config.prior is None:
+    spec = config.prior
+    if spec is None:
         raise UserError("this config has no prior section")
     if isinstance(dataset, Dataset):
         dataset.check(config)
     strategy = make_strategy(config.train)
-    tokenizer = open_run(config.prior.tokenizer, coded=True)
+    config, added = continuation(folder, config)
+    tokenizer = open_run(spec.tokenizer, coded=True)
     if isinstance(dataset, TokenFolder):
         dataset.check_codebook(codebook_fingerprint(tokenizer.model))
     known = {
         "tokenizer": {
-            "run": str(config.prior.tokenizer),
+            "run": str(spec.tokenizer),
             "step": tokenizer.step,
             "fingerprint": codebook_fingerprint(tokenizer.model),
         }
@@ -70,7 +73,7 @@ def train_prior(
     with create_run(folder, config, identity(dataset) | known) as run, precision(config.train):
         deterministic_ops(config.train)
         shown = progress or TrainingProgress(config.train.steps)
-        return PriorTraining(tokenizer, config, dataset, run, strategy, shown).run()
+        return PriorTraining(tokenizer, config, dataset, run, strategy, shown, added).run()
 
 
 def build_prior(config: Config, tokenizer: Run, labels: Sequence[str]) -> Prior:
@@ -137,7 +140,7 @@ class PriorTraining(Training):
         if not counts.get("recordings") and not counts.get("pictures"):
             self.progress.say("the data has no validation split: the last model counts as the best")
             return None
-        size = self.config.evaluate.batch_size
+        size = self.config.train.validation_batch_size
         batches = token_batches(self._table("validation"), self._spec().hiding, size, VALIDATION_SEED)
         return PriorValidation(self.model, batches.take(VALIDATION_BATCHES))
 

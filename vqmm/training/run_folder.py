@@ -14,12 +14,13 @@ from vqmm.atomic import replacing, write_atomic
 from vqmm.config import Config, load_config, save_config
 from vqmm.errors import UserError
 from vqmm.tokens import check_fingerprint
+from vqmm.training.check_schedule import check_schedule, has_codes
 from vqmm.training.cluster import task_of
 from vqmm.training.differences import Difference, differences
 from vqmm.training.lock import hold
 
-# What the same run may be continued with. `train.steps` may only grow; the learning
-# rate then follows the schedule of the new number.
+# What the same run may be continued with. `train.steps` may only grow; `train.continuation` says what
+# becomes of the learning rate where the run has ended, and may change then alone.
 CHANGEABLE = (
     "name",
     "data.cache_mib",
@@ -155,8 +156,10 @@ def create_run(folder: str | Path, config: Config, data: Mapping[str, Any]) -> I
 
     Raises:
         UserError: the folder is in use, holds something else, or holds a run of
-            another config or other data; lists what differs.
+            another config or other data; lists what differs. Or the run would end
+            before something begins that its config asks for.
     """
+    check_schedule(config)
     if not task_of(config.train).chief:
         with tempfile.TemporaryDirectory() as scratch:
             yield RunFolder(Path(scratch))
@@ -167,7 +170,9 @@ def create_run(folder: str | Path, config: Config, data: Mapping[str, Any]) -> I
     with hold(run.lock):
         if has_weights(run):
             check_same(run, config, data)
+            config = continued_config(run, config, load_config(run.config))
         else:
+            config = continued_config(run, config, None)
             write_atomic(run.data, json.dumps(dict(data), indent=2) + "\n")
         with replacing(run.config) as part:
             save_config(config, part)
@@ -176,6 +181,7 @@ def create_run(folder: str | Path, config: Config, data: Mapping[str, Any]) -> I
 
 def check_run(folder: str | Path, config: Config, data: Mapping[str, Any]) -> None:
     """Raises what `create_run` would raise; changes nothing. Quick: TensorFlow is not needed."""
+    check_schedule(config)
     if not task_of(config.train).chief:
         return
     run = RunFolder(Path(folder))
@@ -203,12 +209,16 @@ def check_same(
         UserError: listing what differs and may not.
     """
     old = load_config(run.config)
+    config = continued_config(run, config, old)
     found = differences(old.model_dump(mode="json"), config.model_dump(mode="json"))
-    refused = [d for d in found if not _may_change(d)]
+    start = config.train.continued_from
+    added = not start or start != old.train.continued_from
+    refused = [d for d in found if not _may_change(d, added)]
     if refused:
         raise UserError(
             f"{run.path} holds a run of another config: {'; '.join(map(str, refused))}. {remedy}, or "
-            f"take the config in {run.config}. Free to change: {', '.join(CHANGEABLE)} (steps may only grow)"
+            f"take the config in {run.config}. Free to change: {', '.join(CHANGEABLE)} (steps may only grow; "
+            f"train.continuation may change with them)"
         )
     before = json.loads(run.data.read_text(encoding="utf-8")) if run.data.exists() else {}
     if before and before.get("checksum") != data["checksum"]:
@@ -220,6 +230,38 @@ def check_same(
     if before and None not in books:
         check_fingerprint(run.path, *books)
     return found
+
+
+def continued_config(run: RunFolder, config: Config, old: Config | None) -> Config:
+    """The config with `train.continued_from` as the run has it, or gets it by added steps. Quick.
+
+    Args:
+        run: its folder.
+        config: to train with.
+        old: of the run so far; None where there is none.
+
+    Raises:
+        UserError: the config has another `train.continued_from`, or other workers could not know it.
+    """
+    start, given = 0, config.train.continued_from
+    if old is not None:
+        ended = (run.last / f"ckpt-{old.train.steps}.index").exists()
+        start = (
+            old.train.steps if ended and config.train.steps > old.train.steps else old.train.continued_from
+        )
+    if given == start:
+        return config
+    if given:
+        raise UserError(
+            f"train.continued_from={given}, and {run.path} goes on from {start or 'no finished run'}; leave "
+            "the key out: the run folder sets it"
+        )
+    if task_of(config.train).count > 1:
+        raise UserError(
+            f"{run.path} adds steps to a finished run of {start}, which the other workers cannot see; give "
+            f"all of them --set train.continued_from={start}"
+        )
+    return config.model_copy(update={"train": config.train.model_copy(update={"continued_from": start})})
 
 
 def has_weights(run: RunFolder) -> bool:
@@ -239,7 +281,7 @@ def open_run(folder: str | Path, coded: bool = False) -> Run:
 
     Raises:
         UserError: there is no such folder, no run in it, no weights yet, a damaged
-            file, or no codes where there must be some.
+            file, no codes where there must be some, or a model whose codes have not started.
     """
     run = RunFolder(Path(folder))
     if not run.path.is_dir():
@@ -268,7 +310,19 @@ def open_run(folder: str | Path, coded: bool = False) -> Run:
         )
     else:
         model = model_file.model_from_checkpoint(config, run.weights(config))
+    if has_codes(config) and not model.codes_started:
+        raise UserError(_no_codes_yet(run, config, int(model.step)))
     return Run(config, model, run.path, int(model.step))
+
+
+def _no_codes_yet(run: RunFolder, config: Config, step: int) -> str:
+    start = config.schedule.quantize_from
+    more = f" and --set train.steps={2 * start}" if config.train.steps <= start else ""
+    return (
+        f"{run.path} has come to step {step}, and its codes start at step {start} "
+        "(schedule.quantize_from): until then its codebook is random, and it gives no codes. Train it "
+        f"further with the command that began it{more}, then try again"
+    )
 
 
 def _check_place(run: RunFolder) -> None:
@@ -284,7 +338,10 @@ def _check_place(run: RunFolder) -> None:
             )
 
 
-def _may_change(difference: Difference) -> bool:
+def _may_change(difference: Difference, added: bool) -> bool:
+    """Whether a run may be continued with another value; `added`: steps are added to a finished run."""
     if difference.key == "train.steps":
         return difference.new > difference.old
+    if difference.key in ("train.continued_from", "train.continuation"):
+        return added
     return any(difference.key == key or difference.key.startswith(f"{key}.") for key in CHANGEABLE)

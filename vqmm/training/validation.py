@@ -14,6 +14,7 @@ from vqmm.metrics import Scorer, code_scorer, cosine_scorer, pooled, rank_querie
 from vqmm.models import VQVAE, Adversary
 
 MOST_PAIRS = 512
+OVER_ALL_ITEMS = ("commitment", "codebook", "entropy")  # of both modalities; other terms are over pairs
 
 
 class Validation:
@@ -47,7 +48,8 @@ class Validation:
                 found = {name: tuple(model.encode(**item)) for name, item in given.items()}
             else:
                 found = {name: (model.embed(**item),) for name, item in given.items()}
-            return model.test_step(batch), found
+            outputs = model(batch, training=False)
+            return model.compute_losses(batch, outputs), model.figures(batch, outputs), found
 
         self._judge = judge
         self._coded = coded
@@ -59,7 +61,8 @@ class Validation:
         """Judges the model as it is now, with averaged weights where the finished model has them.
 
         Returns:
-            The means of what `model.test_step` returns; `retrieval_map`, the mean
+            The means of the loss terms and figures that `model.test_step` returns, over the items
+            that each is a mean of, and `loss`, the sum of the terms; `retrieval_map`, the mean
             over both directions of the mean average precision by code distance (by
             cosine where the model has no codes); and `usage_RANGE`, the share of a range's
             codes that came up.
@@ -69,20 +72,23 @@ class Validation:
             return self._figures()
 
     def _figures(self) -> dict[str, float]:
-        totals: dict[str, float] = {}
+        means: dict[str, list[tuple[float, int]]] = {}
+        parts_of_loss: list[str] = []
         shared: dict[str, list[np.ndarray]] = {"audio": [], "image": []}
         used: set[int] = set()
         for batch in self.batches:
             numbers = {k: tf.convert_to_tensor(v) for k, v in batch.items() if v.dtype != object}
-            terms, codes = self._judge(numbers)
-            for name, value in terms.items():
-                totals[name] = totals.get(name, 0.0) + float(value) * len(batch["audio"])
+            terms, more, codes = self._judge(numbers)
+            parts_of_loss = list(terms)
+            for name, value in {**terms, **more}.items():
+                means.setdefault(name, []).append((float(value), _items_behind(name, batch)))
             for name, parts in codes.items():
                 shared[name].append(np.asarray(parts[0]))
                 for part in parts if self._coded else ():
                     if part is not None:
                         used.update(np.unique(np.asarray(part)[batch[f"{name}_mask"]]).tolist())
-        found = {name: value / len(self) for name, value in totals.items()}
+        averaged = {name: _weighted_mean(parts) for name, parts in means.items()}
+        found = {"loss": sum(averaged[name] for name in parts_of_loss), **averaged}
         retrieval = self._retrieval({k: np.concatenate(v) for k, v in shared.items()})
         if retrieval is not None:
             found["retrieval_map"] = retrieval
@@ -121,6 +127,22 @@ class Validation:
 
     def _column(self, name: str) -> np.ndarray:
         return np.concatenate([batch[name] for batch in self.batches])
+
+
+def _items_behind(name: str, batch: Mapping[str, np.ndarray]) -> int:
+    """How many items of a batch a term or figure is the mean of."""
+    for modality in ("audio", "image"):
+        if name.endswith(f"_{modality}"):
+            return int(batch[f"{modality}_mask"].sum())
+    if name in OVER_ALL_ITEMS:
+        return len(batch["audio_mask"])
+    return int((batch["audio_mask"] & batch["image_mask"]).sum())
+
+
+def _weighted_mean(parts: list[tuple[float, int]]) -> float:
+    """The mean of batches' means, each by its number of items; 0 of none, as the terms have it."""
+    count = sum(items for _, items in parts)
+    return sum(value * items for value, items in parts) / count if count else 0.0
 
 
 def _by_cosine(queries: np.ndarray, gallery: np.ndarray) -> Scorer:

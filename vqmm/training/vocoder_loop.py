@@ -16,6 +16,7 @@ from vqmm.data.records import Dataset
 from vqmm.encoding import codebook_fingerprint
 from vqmm.models import Vocoder, build_vocoder
 from vqmm.training.cluster import lost_workers_told
+from vqmm.training.continuation import continuation
 from vqmm.training.loop import Training, deterministic_ops
 from vqmm.training.precision import precision
 from vqmm.training.progress import TrainingProgress
@@ -44,6 +45,7 @@ def train_vocoder(
     config = vocoder_config(config)
     dataset.check(config)
     strategy = make_strategy(config.train)
+    config, added = continuation(folder, config)
     tokenizer, known = None, {}
     if config.vocoder is not None and config.vocoder.tokenizer:
         tokenizer = open_run(config.vocoder.tokenizer, coded=True)
@@ -52,7 +54,7 @@ def train_vocoder(
     with create_run(folder, config, identity(dataset) | known) as run, precision(config.train):
         deterministic_ops(config.train)
         shown = progress or TrainingProgress(config.train.steps)
-        return VocoderTraining(tokenizer, config, dataset, run, strategy, shown).run()
+        return VocoderTraining(tokenizer, config, dataset, run, strategy, shown, added).run()
 
 
 class VocoderTraining(Training):
@@ -92,7 +94,7 @@ class VocoderTraining(Training):
         if not self.dataset.counts.get("validation", {}).get("recordings"):
             self.progress.say("the data has no recordings to validate on: the last model counts as the best")
             return None
-        size = self.config.evaluate.batch_size
+        size = self.config.train.validation_batch_size
         batches = evaluation_batches(self.dataset, self.config, "validation", "audio", size)
         return VocoderValidation(self.model, batches.take(VALIDATION_BATCHES))
 
