@@ -167,7 +167,7 @@ class VQVAE(PairAutoencoder):
                     codebook = codebook + part.codebook_loss
                     entropy = entropy + part.entropy_loss
         terms["commitment"] = commitment
-        if "gradient" in self.quantizer.update_rules.values():
+        if self.quantizer.has_codebook_loss:
             terms["codebook"] = codebook
         if self.quantizer.has_entropy_loss:
             terms["entropy"] = entropy

@@ -26,8 +26,8 @@ class Quantized(NamedTuple):
         codes: i32[...], or i32[..., L] where a token has L codes; -1 where a level was
             dropped.
         commitment_loss: f32 scalar, weight included; pulls latents to their codes.
-        codebook_loss: f32 scalar; pulls codes to their latents (0 where the codebook
-            follows a moving average or is fixed).
+        codebook_loss: f32 scalar; pulls codes, and the projections around them, to their
+            latents (0 where the codebook follows a moving average or is fixed).
         entropy_loss: f32 scalar, weight included; sure choices, even use (0 but for
             lookup-free quantizers).
     """
@@ -102,12 +102,17 @@ class Quantizer(keras.layers.Layer):
         return dict.fromkeys(self.ranges, "fixed")
 
     @property
+    def has_codebook_loss(self) -> bool:
+        """Whether any part has a codebook loss: codes or projections that gradients move."""
+        return bool(self.trainable_variables)
+
+    @property
     def has_entropy_loss(self) -> bool:
         """Whether any part has an entropy loss."""
         return any(getattr(part, "entropy", 0.0) for part in self._flatten_layers())
 
     def start(self, on: bool = True) -> None:
-        """Switches quantization on or off, in all parts; off, latents pass unchanged."""
+        """Switches quantization on or off, in all parts; off, latents pass without codes."""
         for part in self._flatten_layers():
             if isinstance(part, Quantizer):
                 part.started.assign(float(on))

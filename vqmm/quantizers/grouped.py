@@ -62,12 +62,11 @@ class GroupedQuantizer(Quantizer):
         stretches = ops.split(super().receive(latents), self.codes_per_token, axis=-1)
         outs = [part(x, present=present) for part, x in zip(self._of_group, stretches, strict=True)]
         codes = [start + out.codes for start, out in zip(self._starts, outs, strict=True)]
-        started = ops.convert_to_tensor(self.started)
-        return Quantized(
+        return Quantized(  # each part has weighted its losses by its own `started`
             ops.concatenate([out.values for out in outs], axis=-1),
             ops.stack(codes, axis=-1),
             *(
-                started * sum(getattr(out, name) for out in outs) / len(outs)
+                sum(getattr(out, name) for out in outs) / len(outs)
                 for name in ("commitment_loss", "codebook_loss", "entropy_loss")
             ),
         )

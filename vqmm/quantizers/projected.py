@@ -9,7 +9,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from vqmm.quantizers.base import Assignment, Cluster, Quantized, Quantizer
+from vqmm.quantizers.base import Assignment, Cluster, Quantized, Quantizer, masked_mse
+from vqmm.quantizers.estimators import straight_through
 
 
 @keras.saving.register_keras_serializable("vqmm")
@@ -18,6 +19,11 @@ class ProjectedQuantizer(Quantizer):
 
     A codebook of few dimensions (8 to 32) is used more evenly, and is cheaper to search;
     FSQ and lookup-free quantizers need as many dimensions as they have axes.
+
+    Both projections are trained at every step. The codebook loss holds the projected values
+    against the latents, which it leaves alone, so the projections learn even where no loss reads
+    the values with a gradient. Before `start` the values are `project_out(project_in(latents))`
+    without codes: the codes are then placed in a space that has been trained.
 
     Args:
         inner: the quantizer, of the smaller dim.
@@ -66,10 +72,16 @@ class ProjectedQuantizer(Quantizer):
 
     def choose(self, latents: Any, range: str | None, present: Any) -> Quantized:
         out = self.inner(self.project_in(latents), range=range, present=present)
-        return out._replace(values=self.project_out(out.values))
+        fixed = ops.stop_gradient(latents)
+        own = self.inner.receive(self.project_in(fixed))  # a path that ends at the projection
+        rebuilt = self.project_out(straight_through(own, out.values))
+        return out._replace(
+            values=self.project_out(out.values),
+            codebook_loss=out.codebook_loss + masked_mse(rebuilt, fixed, present),
+        )
 
     def finish(self, latents: Any, out: Quantized) -> Quantized:
-        return out._replace(values=latents + self.started * (out.values - latents))
+        return out  # the inner quantizer has finished, and before `start` projections stay in use
 
     def embed(self, latents: Any, range: str | None = None) -> Any:
         return self.inner.embed(self.project_in(ops.cast(latents, "float32")), range)
