@@ -22,7 +22,7 @@ def test_codebook_loss_and_its_gradients_are_those_of_a_linear_autoencoder(start
     codebook = VectorQuantizer({"codes": 8}, 2, distance="euclidean")
     quantizer = ProjectedQuantizer(codebook, 5)
     quantizer.start(started)
-    x = latents(0, 6, 3, 5)
+    x = latents(0, 6, 3, 5) * np.linspace(0.1, 3.0, 6, dtype="float32")[:, None, None]
     with tf.GradientTape() as tape:
         tape.watch(tensor := tf.constant(x))
         out = quantizer(tensor)
@@ -37,8 +37,10 @@ def test_codebook_loss_and_its_gradients_are_those_of_a_linear_autoencoder(start
     middle = table[nearest] if started else projected
     values = middle @ kernel_out + bias_out
     np.testing.assert_allclose(np.reshape(out.values, (-1, 5)), values, atol=1e-5)
-    assert float(out.codebook_loss) == pytest.approx(np.mean((values - flat) ** 2), rel=1e-5)
-    error = 2.0 * (values - flat) / flat.size
+    length = np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1.0)
+    assert length.max() > 1.0 == length.min()  # both kinds of latents are among them
+    assert float(out.codebook_loss) == pytest.approx(np.mean(((values - flat) / length) ** 2), rel=1e-5)
+    error = 2.0 * (values - flat) / length**2 / flat.size
     back = error @ kernel_out.T
     by_hand = [flat.T @ back, back.sum(0), middle.T @ error, error.sum(0)]
     found = dict(zip([v.path for v in quantizer.trainable_variables], gradients[1:], strict=True))

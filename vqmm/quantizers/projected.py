@@ -20,9 +20,9 @@ class ProjectedQuantizer(Quantizer):
     A codebook of few dimensions (8 to 32) is used more evenly, and is cheaper to search;
     FSQ and lookup-free quantizers need as many dimensions as they have axes.
 
-    Both projections are trained at every step. The codebook loss holds the projected values
-    against the latents, which it leaves alone, so the projections learn even where no loss reads
-    the values with a gradient. Before `start` the values are `project_out(project_in(latents))`
+    Both projections are trained at every step. The codebook loss is the squared difference of the
+    projected values and the latents, scaled to a length of 1 where they are longer. It leaves the
+    latents alone, so the projections learn even where no loss reads the values with a gradient. Before `start` the values are `project_out(project_in(latents))`
     without codes: the codes are then placed in a space that has been trained.
 
     Args:
@@ -75,9 +75,11 @@ class ProjectedQuantizer(Quantizer):
         fixed = ops.stop_gradient(latents)
         own = self.inner.receive(self.project_in(fixed))  # a path that ends at the projection
         rebuilt = self.project_out(straight_through(own, out.values))
+        length = ops.sqrt(ops.sum(ops.square(fixed), axis=-1, keepdims=True))
+        length = ops.maximum(length, 1.0)  # long latents must not outweigh all other losses
         return out._replace(
             values=self.project_out(out.values),
-            codebook_loss=out.codebook_loss + masked_mse(rebuilt, fixed, present),
+            codebook_loss=out.codebook_loss + masked_mse(rebuilt / length, fixed / length, present),
         )
 
     def finish(self, latents: Any, out: Quantized) -> Quantized:
