@@ -97,6 +97,16 @@ class Quantizer(keras.layers.Layer):
         )
 
     @property
+    def code_settings(self) -> dict[str, Any]:
+        """Settings of this part alone that decide which code a latent gets, as plain JSON."""
+        return {"codes": self.num_codes, "dim": self.dim, "distance": self.distance}
+
+    @property
+    def code_weights(self) -> list[Any]:
+        """Weights of this part alone that decide which code a latent gets."""
+        return []
+
+    @property
     def update_rules(self) -> dict[str, str]:
         """How the codes of each range move: `"ema"`, `"gradient"` or `"fixed"`."""
         return dict.fromkeys(self.ranges, "fixed")

@@ -51,6 +51,10 @@ class GroupedQuantizer(Quantizer):
         self._starts = starts * heads if heads else starts
         self.built = True
 
+    @property
+    def code_settings(self) -> dict[str, Any]:
+        return {**super().code_settings, "groups": self.codes_per_token}
+
     def choose(self, latents: Any, range: str | None, present: Any) -> Quantized:
         raise NotImplementedError("stretches are quantized one by one; use call")
 

@@ -55,6 +55,10 @@ class JointQuantizer(Quantizer):
         self.built = True
 
     @property
+    def code_settings(self) -> dict[str, Any]:
+        return {**super().code_settings, "ranges": self.ranges}
+
+    @property
     def update_rules(self) -> dict[str, str]:
         return {name: _rule(part) for name, part in self.parts.items()}
 

@@ -86,6 +86,10 @@ class LookupFree(Quantizer):
         self._basis = (2 ** np.arange(self.bits - 1, -1, -1)).astype("int32")
         self.built = True
 
+    @property
+    def code_settings(self) -> dict[str, Any]:
+        return {**super().code_settings, "spherical": self.spherical}
+
     def receive(self, latents: Any) -> Any:
         return self.embed(super().receive(latents))
 

@@ -124,6 +124,14 @@ class VectorQuantizer(Quantizer):
         self.built = True
 
     @property
+    def code_settings(self) -> dict[str, Any]:
+        return {**super().code_settings, "ranges": self.ranges}
+
+    @property
+    def code_weights(self) -> list[Any]:
+        return [self.codebook]
+
+    @property
     def update_rules(self) -> dict[str, str]:
         return dict(self._rules)
 

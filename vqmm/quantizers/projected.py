@@ -22,8 +22,9 @@ class ProjectedQuantizer(Quantizer):
 
     Both projections are trained at every step. The codebook loss is the squared difference of the
     projected values and the latents, scaled to a length of 1 where they are longer. It leaves the
-    latents alone, so the projections learn even where no loss reads the values with a gradient. Before `start` the values are `project_out(project_in(latents))`
-    without codes: the codes are then placed in a space that has been trained.
+    latents alone, so the projections learn even where no loss reads the values with a gradient.
+    Before `start` the values are `project_out(project_in(latents))` without codes: the codes are then
+    placed in a space that has been trained.
 
     Args:
         inner: the quantizer, of the smaller dim.
@@ -65,6 +66,10 @@ class ProjectedQuantizer(Quantizer):
         self.project_in.build((None, self.dim))
         self.project_out.build((None, inner.dim))
         self.built = True
+
+    @property
+    def code_weights(self) -> list[Any]:
+        return list(self.project_in.weights)
 
     @property
     def update_rules(self) -> dict[str, str]:

@@ -54,6 +54,10 @@ class SimVQ(Quantizer):
         self.built = True
 
     @property
+    def code_weights(self) -> list[Any]:
+        return [self.codebook, self.map]
+
+    @property
     def update_rules(self) -> dict[str, str]:
         return dict.fromkeys(self.ranges, "gradient")
 
