@@ -52,7 +52,7 @@ def check_fingerprint(origin: str | Path, found: str, expected: str) -> None:
     """
     if found != expected:
         raise UserError(
-            f"{origin} was made by a model of fingerprint {found}, and this run's model has {expected}. Its codes "
+            f"{origin} was made by a model of fingerprint {found}; this run has {expected}. Its codes "
             "mean something else: give the run that made it, or make it anew with this run. What vqmm made "
             "while fingerprints covered the codebook alone must be made anew, too"
         )
