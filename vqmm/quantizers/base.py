@@ -141,8 +141,10 @@ class Quantizer(keras.layers.Layer):
             raise ValueError(f"range {name!r}{nearest(name, self.ranges)}; this codebook has {legal}")
         return self.ranges[name]
 
-    def receive(self, latents: Any) -> Any:
-        """Latents as they are quantized: f32[..., dim], checked.
+    def receive(self, latents: Any, range: str | None = None) -> Any:
+        """Latents in the space of the values, checked: f32[..., dim].
+
+        Before `start` these are the values; where the distance is cosine, they have unit length.
 
         Raises:
             ValueError: where the last axis is not `dim`.
@@ -185,10 +187,10 @@ class Quantizer(keras.layers.Layer):
 
     def nearest(self, latents: Any, range: str | None = None) -> Any:
         """Codes of latents f32[..., dim]: i32[...], or i32[..., L] with L codes a token."""
-        return self.choose(self.receive(latents), range, None).codes
+        return self.choose(self.receive(latents, range), range, None).codes
 
     def call(self, latents: Any, range: str | None = None, present: Any = None) -> Quantized:
-        latents = self.receive(latents)
+        latents = self.receive(latents, range)
         return self.finish(latents, self.choose(latents, range, present))
 
     def finish(self, latents: Any, out: Quantized) -> Quantized:
@@ -208,7 +210,7 @@ class Quantizer(keras.layers.Layer):
         """Places the codes among latents, where quantization begins. Here: they stay.
 
         Args:
-            latents: f32[n, dim].
+            latents: f32[n, dim], as they come from the encoder.
             range: whose codes; None is all.
             cluster: finds the places.
         """

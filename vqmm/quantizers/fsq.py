@@ -66,7 +66,7 @@ class FSQ(Quantizer):
         squeezed = ops.tanh(ops.cast(latents, "float32") + self._shift.astype("float32"))
         return squeezed * self._half.astype("float32") - self._offset.astype("float32")
 
-    def receive(self, latents: Any) -> Any:
+    def receive(self, latents: Any, range: str | None = None) -> Any:
         return self.bound(super().receive(latents)) / self._width
 
     def embed(self, latents: Any, range: str | None = None) -> Any:

@@ -71,6 +71,9 @@ class JointQuantizer(Quantizer):
         self.range_of(range)
         return self.parts[range]
 
+    def receive(self, latents: Any, range: str | None = None) -> Any:
+        return self.part(range).receive(latents)
+
     def call(self, latents: Any, range: str | None = None, present: Any = None) -> Quantized:
         out = self.part(range)(latents, present=present)
         return out._replace(codes=self._outside(out.codes, range))

@@ -90,7 +90,7 @@ class LookupFree(Quantizer):
     def code_settings(self) -> dict[str, Any]:
         return {**super().code_settings, "spherical": self.spherical}
 
-    def receive(self, latents: Any) -> Any:
+    def receive(self, latents: Any, range: str | None = None) -> Any:
         return self.embed(super().receive(latents))
 
     def embed(self, latents: Any, range: str | None = None) -> Any:

@@ -145,7 +145,7 @@ class VectorQuantizer(Quantizer):
         start, stop = self.range_of(range)
         return self.unit(self.codebook[start:stop])
 
-    def receive(self, latents: Any) -> Any:
+    def receive(self, latents: Any, range: str | None = None) -> Any:
         return self.unit(super().receive(latents))
 
     def embed(self, latents: Any, range: str | None = None) -> Any:

@@ -78,7 +78,7 @@ class ProjectedQuantizer(Quantizer):
     def choose(self, latents: Any, range: str | None, present: Any) -> Quantized:
         out = self.inner(self.project_in(latents), range=range, present=present)
         fixed = ops.stop_gradient(latents)
-        own = self.inner.receive(self.project_in(fixed))  # a path that ends at the projection
+        own = self.inner.receive(self.project_in(fixed), range)  # a path that ends at the projection
         rebuilt = self.project_out(straight_through(own, out.values))
         length = ops.sqrt(ops.sum(ops.square(fixed), axis=-1, keepdims=True))
         length = ops.maximum(length, 1.0)  # long latents must not outweigh all other losses

@@ -55,7 +55,7 @@ def _latents(model: VQVAE, batches: Iterable[Mapping[str, Any]]) -> dict[str, li
         outputs = {
             name: model.encoders[name](model.features[name](batch[name]), training=False) for name in names
         }
-        return {name: (model.quantizer.receive(out.shared), out.private) for name, out in outputs.items()}
+        return {name: (out.shared, out.private) for name, out in outputs.items()}
 
     names = tuple(model.input_shapes)
     found: dict[tuple[str, str], list[np.ndarray]] = {}
@@ -66,7 +66,7 @@ def _latents(model: VQVAE, batches: Iterable[Mapping[str, Any]]) -> dict[str, li
             ranges = [("shared", shared), (model.private_range(name), private)]
             for where, latents in ranges:
                 if where is not None and latents is not None:
-                    kept = np.asarray(model.quantizer.receive(latents))[present]
+                    kept = np.asarray(tf.cast(latents, tf.float32))[present]
                     found.setdefault((where, name), []).append(kept.reshape(-1, kept.shape[-1]))
     together: dict[str, list[np.ndarray]] = {}
     for (where, _), arrays in found.items():
