@@ -13,7 +13,7 @@ from vqmm.errors import nearest
 from vqmm.quantizers.estimators import ESTIMATORS, estimate
 
 Cluster = Callable[[np.ndarray, int], np.ndarray]
-"""From tokens f32[n, E] and a number k to k centres f32[k, E], as k-means does it."""
+"""From tokens f32[n, E] and a number k to at most k centres f32[<=k, E], as k-means does it."""
 
 MOST_CODES = 2**31 - 1  # codes are int32
 

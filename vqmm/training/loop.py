@@ -295,7 +295,7 @@ class Training:
     def _start_codebook(self) -> None:
         if self.task.chief:
             ahead = self.source.starting_at(self.step).take(self.config.schedule.kmeans_batches)
-            start_codebook(self.model, ahead, self.config.seed)
+            start_codebook(self.model, ahead, self.config.seed, self.progress.say)
         self._follow_chief()
 
     def _write(self, split: str, figures: Mapping[str, float], board: TensorBoardLog | None) -> None:
