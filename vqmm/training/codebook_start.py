@@ -13,6 +13,7 @@ from threadpoolctl import threadpool_limits
 
 from vqmm.models import VQVAE
 from vqmm.quantizers.distinct import distinct_groups
+from vqmm.training.optimizer import restart_moved_rows
 
 MOST_TOKENS = 100  # per code: more make k-means slow, not better
 
@@ -32,12 +33,15 @@ def start_codebook(
     Where there are fewer distinct latents than codes, each of them becomes a code, and the remaining
     codes are empty: they count as idle until they get a place of their own.
 
+    The optimizer begins anew for the codes that it moves: see `restart_moved_rows`.
+
     Args:
         model: its codebook is changed.
         batches: batch dicts; all of their latents are drawn from.
         seed: of the draw and of k-means.
         say: shows a line, where there are fewer distinct latents than codes.
     """
+    before = [np.array(variable) for variable in model.quantizer.trainable_variables]
     trained = {name for name, rule in model.quantizer.update_rules.items() if rule == "gradient"}
     trained = trained if model.weights_of_losses["swapped"] else set()
     rng = np.random.default_rng(seed)
@@ -49,6 +53,7 @@ def start_codebook(
         tokens = np.concatenate([part[rng.permutation(len(part))[:share]] for part in parts])
         model.quantizer.fit(tokens, name, partial(_centres, seed=seed, name=name, say=say))
     model.quantizer.start()
+    restart_moved_rows(model, before)
 
 
 def _centres(

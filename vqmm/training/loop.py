@@ -296,7 +296,7 @@ class Training:
         if self.task.chief:
             ahead = self.source.starting_at(self.step).take(self.config.schedule.kmeans_batches)
             start_codebook(self.model, ahead, self.config.seed, self.progress.say)
-        self._follow_chief()
+        self._follow_chief(self.optimizers)
 
     def _write(self, split: str, figures: Mapping[str, float], board: TensorBoardLog | None) -> None:
         self.log.write(self.step, split, self.seconds + time.monotonic() - self.began, figures)
