@@ -11,6 +11,7 @@ from keras import ops
 
 from vqmm.errors import nearest
 from vqmm.quantizers.estimators import ESTIMATORS, estimate
+from vqmm.quantizers.products import exact_matmul
 
 Cluster = Callable[[np.ndarray, int], np.ndarray]
 """From tokens f32[n, E] and a number k to at most k centres f32[<=k, E], as k-means does it."""
@@ -180,7 +181,7 @@ class Quantizer(keras.layers.Layer):
             f32[..., codes]; the largest is the nearest code.
         """
         table = self.table(range)
-        products = ops.matmul(self.embed(latents, range), ops.transpose(table))
+        products = exact_matmul(self.embed(latents, range), ops.transpose(table))
         if self.distance == "cosine":
             return products
         return products - 0.5 * ops.sum(ops.square(table), axis=-1)
