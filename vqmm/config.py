@@ -210,7 +210,7 @@ class Loss(Section):
 class Schedule(Section):
     """When the terms come in, in steps: alignment first, then codes."""
 
-    quantize_from: CountOrZero = 300  # latents pass unquantized before this; then k-means start
+    quantize_from: CountOrZero = 300  # latents pass without codes before this; then k-means start
     align_ramp: CountOrZero = 0  # code_matching and cross_commitment grow over this many steps
     kmeans_batches: Count = 8
     discriminator_from: CountOrZero = 0  # a vqgan's discriminators learn from here,

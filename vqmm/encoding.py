@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import keras
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
@@ -20,8 +21,11 @@ from vqmm.data.shards import Modality
 from vqmm.errors import UserError
 from vqmm.models import VQVAE, Codes
 from vqmm.phase_progress import PhaseProgress
+from vqmm.quantizers import Quantizer
 from vqmm.tokens import TokenFile, fingerprint
 
+# Settings of layers that do not change what they compute where nothing is trained.
+NO_MATTER = {"seed", "dropout", "fourier"}
 KINDS: dict[Modality, str] = {"audio": "recordings", "image": "pictures"}
 
 
@@ -221,14 +225,34 @@ def vectors_of_codes(encoded: Encoded, dim: int) -> npt.NDArray[np.float32]:
 
 
 def codebook_fingerprint(model: VQVAE) -> str:
-    """`vqmm.tokens.fingerprint` of a model's joint codebook, with its fine codes where it has some."""
+    """`vqmm.tokens.fingerprint` of all that decides a model's codes.
+
+    That is the log-mel's settings, the encoders with their moving averages and number format, the
+    quantizer's codes and projections into their space, and the fine codes. Decoders, projections out
+    of the codes' space, averages that only training reads and seeds are left out: they may change
+    while codes stay what they are.
+    """
     quantizer = model.quantizer
-    tables = [np.asarray(quantizer.table(name)) for name in quantizer.ranges]
+    parts = [part for part in quantizer._flatten_layers() if isinstance(part, Quantizer)]
+    weights = [weight for name in sorted(model.encoders) for weight in model.encoders[name].weights]
+    weights += [weight for part in parts for weight in part.code_weights]
     if model.fine is not None:
-        tables.append(np.asarray(model.fine.tables).reshape(-1, model.fine.dim))
-    if len({table.shape[1] for table in tables}) == 1:
-        return fingerprint(np.concatenate(tables), quantizer.ranges)
-    return fingerprint(np.concatenate([table.ravel() for table in tables]), quantizer.ranges)
+        weights.append(model.fine.tables)
+    settings = {
+        "ranges": quantizer.ranges,
+        "parts": [[type(part).__name__, part.code_settings] for part in parts],
+        "inputs": model.input_shapes,
+        "features": {name: _own_settings(layer) for name, layer in model.features.items()},
+        "encoders": {name: _own_settings(layer) for name, layer in model.encoders.items()},
+        "number_formats": {name: layer.compute_dtype for name, layer in model.encoders.items()},
+    }
+    return fingerprint(weights, settings)
+
+
+def _own_settings(layer: keras.layers.Layer) -> dict[str, Any]:
+    """The settings that a layer's class adds to those of all layers."""
+    others = keras.layers.Layer.get_config(layer).keys() | NO_MATTER
+    return {key: value for key, value in layer.get_config().items() if key not in others}
 
 
 def _batches(records: Records, config: Config, modality: Modality, size: int) -> Iterator[dict[str, Any]]:

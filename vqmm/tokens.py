@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
+import json
 import math
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,33 +27,35 @@ OPTIONAL = ("private", "grid", "sample_rate", "frame_rate", "labels", "label_nam
 DAMAGE = (zipfile.BadZipFile, ValueError, EOFError, OSError, KeyError, NotImplementedError, MemoryError)
 
 
-def fingerprint(codebook: Any, ranges: Mapping[str, tuple[int, int]]) -> str:
-    """Names a codebook: codes mean something only beside the one that they came from.
+def fingerprint(weights: Iterable[Any], settings: Mapping[str, Any]) -> str:
+    """Names what makes codes: codes mean something only beside the model that they came from.
 
     Args:
-        codebook: f32[K, dim], the whole joint table.
-        ranges: name to (first row, row after the last).
+        weights: arrays f32[...], in an order that is always the same; or one, which is taken row by row.
+        settings: what else decides codes, as the codebook's ranges; plain JSON, its order does not matter.
 
     Returns:
-        16 hex digits of a sha256 over the table, its shape and the ranges.
+        16 hex digits of a sha256 over the weights, their shapes and the settings.
     """
-    table = np.ascontiguousarray(np.asarray(codebook), "<f4")
-    bounds = sorted((name, int(start), int(stop)) for name, (start, stop) in ranges.items())
-    digest = hashlib.sha256(repr((table.shape, bounds)).encode())
-    digest.update(table.tobytes())
+    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
+    for weight in weights:
+        array = np.ascontiguousarray(np.asarray(weight), "<f4")
+        digest.update(repr(array.shape).encode())
+        digest.update(array.data)
     return digest.hexdigest()[:16]
 
 
 def check_fingerprint(origin: str | Path, found: str, expected: str) -> None:
-    """Refuses what was coded with another codebook.
+    """Refuses codes that another model made.
 
     Raises:
         UserError: naming both fingerprints.
     """
     if found != expected:
         raise UserError(
-            f"{origin} was made with the codebook {found}, this run has {expected}; "
-            "give the run that made it, or make it anew with this run"
+            f"{origin} was made by a model of fingerprint {found}; this run has {expected}. Its codes "
+            "mean something else: give the run that made it, or make it anew with this run. What vqmm made "
+            "while fingerprints covered the codebook alone must be made anew, too"
         )
 
 
@@ -68,7 +71,7 @@ class TokenFile:
             beside each other. None without private codes.
         sizes: i64[n, 1] samples of each recording at `sample_rate` before it was cut or
             padded for the model, or i64[n, 2] height and width of each picture in pixels.
-        fingerprint: of the joint codebook, see `fingerprint`.
+        fingerprint: of the model that made the codes, see `fingerprint`.
         grid: rows and columns of the private codes; rows of a recording run along time.
         sample_rate: Hz; None for pictures.
         frame_rate: rows of `grid` a second, Hz; None for pictures.
@@ -185,11 +188,11 @@ def load_tokens(path: str | Path, expect_fingerprint: str | None = None) -> Toke
 
     Args:
         path: as `save_tokens` wrote it.
-        expect_fingerprint: of the codebook that must have made it; None takes any.
+        expect_fingerprint: of the model that must have made it; None takes any.
 
     Raises:
         UserError: no such file, damaged, no token file, of a newer format, or of
-            another codebook (both fingerprints named).
+            another model (both fingerprints named).
     """
     path = Path(path)
     try:

@@ -5,7 +5,8 @@ from threadpoolctl import threadpool_limits
 
 from vqmm.config import Config
 from vqmm.data.batches import training_batches
-from vqmm.models import build_model
+from vqmm.models import build_model, without_idle_codes
+from vqmm.quantizers import Assignment, VectorQuantizer
 from vqmm.training.codebook_start import _centres, start_codebook
 
 
@@ -96,3 +97,63 @@ def test_grids_of_other_sizes_have_no_swapped_loss_and_start_by_k_means(tiny_con
     assert model.weights_of_losses["swapped"] == 0
     shared = slice(*model.quantizer.ranges["shared"])
     assert (np.asarray(model.quantizer.codebook)[shared] != before[shared]).any()
+
+
+@pytest.mark.parametrize("kind", ["ema", "gradient"])
+@pytest.mark.parametrize("revive", [0.0, 0.9], ids=["no revival", "revival"])
+def test_of_four_distinct_latents_four_codes_are_in_use(tiny_config, kind, revive):
+    """A data set of two recordings and two pictures, as often as you like."""
+    tree = tiny_config.model_dump(mode="json")
+    tree["model"].update(slots=1, dropout=0)
+    tree["model"]["quantizer"].update(
+        shared=256, shared_update=kind, revive_below=revive, image=0, audio=0, fine=0
+    )
+    tree["loss"].update(swapped=0, agreement=1)
+    config = Config.model_validate(tree)
+    model = build_model(config)
+    rng = np.random.default_rng(0)
+    audio = rng.normal(0, 0.1, (2, 1024)).astype("float32")
+    image = rng.uniform(0, 1, (2, 16, 16, 1)).astype("float32")
+    batch = {
+        "audio": tf.constant(np.tile(audio, (8, 1))),
+        "image": tf.constant(np.tile(image, (8, 1, 1, 1))),
+        "audio_mask": tf.ones(16, tf.bool),
+        "image_mask": tf.ones(16, tf.bool),
+        "id": tf.constant(["x"] * 16),
+    }
+    lines = []
+    start_codebook(model, [batch] * 20, say=lines.append)
+    (line,) = lines
+    assert line.startswith("640 shared latents have 4 distinct values for 256 codes: 252 codes start empty")
+    codes = model.quantizer
+    outputs = model({k: v for k, v in batch.items() if k != "id"}, training=False)
+    latents = [out.latents.shared for out in outputs.values()]
+
+    @tf.function(autograph=False)
+    def step():
+        found = [codes.nearest(x, "shared") for x in latents]
+        codes.update([Assignment(x, c, None, "shared") for x, c in zip(latents, found, strict=True)])
+
+    for _ in range(130):  # past the age at which codes are revived; far below what lets idle ones fade
+        step()
+    assert np.isfinite(np.array(codes.codebook)).all() and np.isfinite(np.array(codes.sums)).all()
+    lengths = np.linalg.norm(np.array(codes.codebook), axis=1)
+    np.testing.assert_allclose(lengths, 1.0, atol=1e-4)  # none has faded
+    small = without_idle_codes(model)
+    assert small.quantizer.range_of("shared") == (0, 4)
+    for name, items in (("audio", audio), ("image", image)):
+        vectors = [
+            np.array(m.quantizer.codes_to_values(m.encode(**{name: items}).shared, "shared"))
+            for m in (model, small)
+        ]
+        np.testing.assert_allclose(vectors[0], vectors[1], atol=1e-3)
+
+
+def test_codes_beyond_the_distinct_latents_start_empty():
+    """Two latents for eight codes: the second one is placed, the others are empty."""
+    quantizer = VectorQuantizer({"codes": 8}, 4, distance="euclidean")
+    tokens = np.repeat(np.eye(4, dtype="float32")[:2], 50, axis=0)
+    quantizer.fit(tokens, "codes", lambda tokens, size: _centres(tokens, size, 0))
+    np.testing.assert_array_equal(np.array(quantizer.counts), [1, 1, 0, 0, 0, 0, 0, 0])
+    np.testing.assert_array_equal(np.array(quantizer.codebook), np.tile(np.eye(4)[:2], (4, 1)))
+    np.testing.assert_array_equal(quantizer.live("codes", 0.05), [True, True] + [False] * 6)

@@ -17,7 +17,7 @@ def describe(model: VQVAE, config: Config, signatures: Mapping[str, Signature]) 
     """Tells what an exported model takes and gives.
 
     Returns:
-        `fingerprint` of the codebook; `ranges`, name to first code and the one after the
+        `fingerprint` of what makes codes; `ranges`, name to first code and the one after the
         last; `audio` (`sample_rate` in Hz, `samples`, `frames`, `hop_length`, `mels`) and
         `image` (`height`, `width`, `channels`); `grids`, rows and columns of the private codes;
         `signatures`, for each the name, type and shape of its inputs and outputs; `config`,

@@ -9,6 +9,7 @@ import keras
 from keras import ops
 
 from vqmm import losses
+from vqmm.models.dtype_policy import dtype_policy
 from vqmm.models.steps import add_step, ramp
 from vqmm.networks import Latents
 from vqmm.networks.replica_random import ReplicaSeedGenerator
@@ -148,6 +149,7 @@ class PairAutoencoder(keras.Model):
     def get_config(self) -> dict[str, Any]:
         return {
             "name": self.name,
+            "dtype": self.dtype_policy.name,
             **{part: _packed(getattr(self, part)) for part in ("features", "encoders", "decoders")},
             "input_shapes": {k: list(v) for k, v in self.input_shapes.items()},
             "weights": self.weights_of_losses,
@@ -156,7 +158,8 @@ class PairAutoencoder(keras.Model):
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Any:
-        return cls(**{key: _unpacked(value) for key, value in config.items()})
+        with dtype_policy(config.get("dtype")):
+            return cls(**{key: _unpacked(value) for key, value in config.items()})
 
     def ramp(self, start: int, length: int) -> Any:
         """Share of its weight that a term has which comes in at step `start`, over `length` steps."""

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from vqmm.models.dtype_policy import dtype_policy
 from vqmm.models.steps import add_step
 from vqmm.models.token_layout import HIDDEN, TokenLayout
 from vqmm.networks.replica_random import Dropout
@@ -35,7 +36,7 @@ class Prior(keras.Model):
         kind: `"masked"` or `"autoregressive"`.
         labels: names of the labels that items may be asked for by.
         label_smoothing: share of the target that is spread over all choices.
-        fingerprint: of the codebook that the codes belong to, see `vqmm.tokens.fingerprint`.
+        fingerprint: of the model that made the codes, see `vqmm.tokens.fingerprint`.
         seed: of weights and dropout.
 
     A batch is a dict with `tokens` i32[B, T], rows of the joint codebook (any number where absent);
@@ -246,7 +247,13 @@ class Prior(keras.Model):
     def get_config(self) -> dict[str, Any]:
         names = ("dim", "depth", "heads", "dropout", "kind", "label_smoothing", "fingerprint")
         own = {name: getattr(self, name) for name in (*names, "seed")}
-        return {"name": self.name, "layout": self.tokens.to_config(), "labels": list(self.labels), **own}
+        own = {"name": self.name, "dtype": self.dtype_policy.name, **own}
+        return {**own, "layout": self.tokens.to_config(), "labels": list(self.labels)}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Any:
+        with dtype_policy(config.get("dtype")):
+            return cls(**config)
 
     def _embedded(self, tokens: Any, label: Any, sections: Sequence[str] | None) -> Any:
         if self.causal:

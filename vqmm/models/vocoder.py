@@ -12,6 +12,7 @@ from vqmm import losses
 from vqmm.audio import LogMel
 from vqmm.models.adversary import Adversary, gradient_length, sight
 from vqmm.models.autoencoder import whole
+from vqmm.models.dtype_policy import dtype_policy
 from vqmm.models.steps import add_step
 from vqmm.replicas import replica_count
 
@@ -137,6 +138,7 @@ class Vocoder(Adversary, keras.Model):
         pack = keras.saving.serialize_keras_object
         return {
             "name": self.name,
+            "dtype": self.dtype_policy.name,
             "log_mel": pack(self.log_mel),
             "decoder": pack(self.decoder),
             "discriminators": {name: pack(layer) for name, layer in self.discriminators.items()},
@@ -150,9 +152,10 @@ class Vocoder(Adversary, keras.Model):
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Any:
         load = keras.saving.deserialize_keras_object
-        inner = {name: load(config[name]) for name in ("log_mel", "decoder")}
-        critics = {name: load(layer) for name, layer in config["discriminators"].items()}
-        return cls(**{**config, **inner, "discriminators": critics})
+        with dtype_policy(config.get("dtype")):
+            inner = {name: load(config[name]) for name in ("log_mel", "decoder")}
+            critics = {name: load(layer) for name, layer in config["discriminators"].items()}
+            return cls(**{**config, **inner, "discriminators": critics})
 
     def _heard(self, original: Any, made: Any, mask: Any, share: float) -> dict[str, Any]:
         """The discriminator's push at the waveform, its own gradients, and figures."""

@@ -191,7 +191,7 @@ class VQVAE(PairAutoencoder):
                     codebook = codebook + part.codebook_loss
                     entropy = entropy + part.entropy_loss
         terms["commitment"] = commitment
-        if "gradient" in self.quantizer.update_rules.values():
+        if self.quantizer.has_codebook_loss:
             terms["codebook"] = codebook
         if self.quantizer.has_entropy_loss:
             terms["entropy"] = entropy
@@ -275,7 +275,7 @@ class VQVAE(PairAutoencoder):
             terms["code_matching"] = ramp * w["code_matching"] * value
         if w["cross_commitment"] and same_layout:
             values = {name: gather_over_replicas(outputs[name].shared.values) for name in MODALITIES}
-            own = [self.quantizer.receive(x) for x in raw]
+            own = [self.quantizer.receive(x, "shared") for x in raw]
             value = losses.cross_commitment_loss(own[0], own[1], values["audio"], values["image"], paired)
             terms["cross_commitment"] = ramp * w["cross_commitment"] * value
         return terms
@@ -285,10 +285,10 @@ class VQVAE(PairAutoencoder):
         mix = self.weights_of_losses["paired_ema"]
         for name, out in outputs.items():
             mask = batch[f"{name}_mask"]
-            latents = self.quantizer.receive(out.latents.shared)
+            latents = self.quantizer.receive(out.latents.shared, "shared")
             if mix and set(outputs) == set(MODALITIES):
                 partner = outputs["image" if name == "audio" else "audio"]
-                other = self.quantizer.receive(partner.latents.shared)
+                other = self.quantizer.receive(partner.latents.shared, "shared")
                 both = ops.logical_and(batch["audio_mask"], batch["image_mask"])
                 latents = latents + ops.where(both[:, None, None], mix * (other - latents), 0.0)
             found.append(Assignment(latents, out.shared.codes, mask, "shared"))

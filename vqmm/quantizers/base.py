@@ -11,10 +11,11 @@ from keras import ops
 
 from vqmm.errors import nearest
 from vqmm.quantizers.estimators import ESTIMATORS, estimate
+from vqmm.quantizers.products import exact_matmul
 from vqmm.replicas import replica_count, sum_over_replicas
 
 Cluster = Callable[[np.ndarray, int], np.ndarray]
-"""From tokens f32[n, E] and a number k to k centres f32[k, E], as k-means does it."""
+"""From tokens f32[n, E] and a number k to at most k centres f32[<=k, E], as k-means does it."""
 
 MOST_CODES = 2**31 - 1  # codes are int32
 
@@ -27,8 +28,8 @@ class Quantized(NamedTuple):
         codes: i32[...], or i32[..., L] where a token has L codes; -1 where a level was
             dropped.
         commitment_loss: f32 scalar, weight included; pulls latents to their codes.
-        codebook_loss: f32 scalar; pulls codes to their latents (0 where the codebook
-            follows a moving average or is fixed).
+        codebook_loss: f32 scalar; pulls codes, and the projections around them, to their
+            latents (0 where the codebook follows a moving average or is fixed).
         entropy_loss: f32 scalar, weight included; sure choices, even use (0 but for
             lookup-free quantizers).
     """
@@ -98,9 +99,24 @@ class Quantizer(keras.layers.Layer):
         )
 
     @property
+    def code_settings(self) -> dict[str, Any]:
+        """Settings of this part alone that decide which code a latent gets, as plain JSON."""
+        return {"codes": self.num_codes, "dim": self.dim, "distance": self.distance}
+
+    @property
+    def code_weights(self) -> list[Any]:
+        """Weights of this part alone that decide which code a latent gets."""
+        return []
+
+    @property
     def update_rules(self) -> dict[str, str]:
         """How the codes of each range move: `"ema"`, `"gradient"` or `"fixed"`."""
         return dict.fromkeys(self.ranges, "fixed")
+
+    @property
+    def has_codebook_loss(self) -> bool:
+        """Whether any part has a codebook loss: codes or projections that gradients move."""
+        return bool(self.trainable_variables)
 
     @property
     def has_entropy_loss(self) -> bool:
@@ -108,7 +124,7 @@ class Quantizer(keras.layers.Layer):
         return any(getattr(part, "entropy", 0.0) for part in self._flatten_layers())
 
     def start(self, on: bool = True) -> None:
-        """Switches quantization on or off, in all parts; off, latents pass unchanged."""
+        """Switches quantization on or off, in all parts; off, latents pass without codes."""
         for part in self._flatten_layers():
             if isinstance(part, Quantizer):
                 part.started.assign(float(on))
@@ -127,8 +143,10 @@ class Quantizer(keras.layers.Layer):
             raise ValueError(f"range {name!r}{nearest(name, self.ranges)}; this codebook has {legal}")
         return self.ranges[name]
 
-    def receive(self, latents: Any) -> Any:
-        """Latents as they are quantized: f32[..., dim], checked.
+    def receive(self, latents: Any, range: str | None = None) -> Any:
+        """Latents in the space of the values, checked: f32[..., dim].
+
+        Before `start` these are the values; where the distance is cosine, they have unit length.
 
         Raises:
             ValueError: where the last axis is not `dim`.
@@ -164,17 +182,17 @@ class Quantizer(keras.layers.Layer):
             f32[..., codes]; the largest is the nearest code.
         """
         table = self.table(range)
-        products = ops.matmul(self.embed(latents, range), ops.transpose(table))
+        products = exact_matmul(self.embed(latents, range), ops.transpose(table))
         if self.distance == "cosine":
             return products
         return products - 0.5 * ops.sum(ops.square(table), axis=-1)
 
     def nearest(self, latents: Any, range: str | None = None) -> Any:
         """Codes of latents f32[..., dim]: i32[...], or i32[..., L] with L codes a token."""
-        return self.choose(self.receive(latents), range, None).codes
+        return self.choose(self.receive(latents, range), range, None).codes
 
     def call(self, latents: Any, range: str | None = None, present: Any = None) -> Quantized:
-        latents = self.receive(latents)
+        latents = self.receive(latents, range)
         return self.finish(latents, self.choose(latents, range, present))
 
     def finish(self, latents: Any, out: Quantized) -> Quantized:
@@ -194,7 +212,7 @@ class Quantizer(keras.layers.Layer):
         """Places the codes among latents, where quantization begins. Here: they stay.
 
         Args:
-            latents: f32[n, dim].
+            latents: f32[n, dim], as they come from the encoder.
             range: whose codes; None is all.
             cluster: finds the places.
         """

@@ -7,6 +7,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from vqmm.quantizers.products import exact_matmul
+
 
 @keras.saving.register_keras_serializable("vqmm")
 class FineCodes(keras.layers.Layer):
@@ -55,7 +57,8 @@ class FineCodes(keras.layers.Layer):
         if tuple(left.shape[1:]) != (self.slots, self.dim):
             raise ValueError(f"input of shape {left.shape}; these tables take (B, {self.slots}, {self.dim})")
         tables = ops.convert_to_tensor(self.tables)
-        products = ops.einsum("bsd,skd->bsk", ops.cast(left, "float32"), tables)
+        rows = ops.transpose(ops.cast(left, "float32"), (1, 0, 2))
+        products = ops.transpose(exact_matmul(rows, ops.transpose(tables, (0, 2, 1))), (1, 0, 2))
         scores = products - 0.5 * ops.sum(ops.square(tables), axis=-1)
         return ops.cast(ops.argmax(scores, axis=-1), "int32")
 

@@ -57,12 +57,16 @@ class FSQ(Quantizer):
         self._basis = np.concatenate([[1], np.cumprod(sizes[:-1])]).astype("int32")
         self.built = True
 
+    @property
+    def code_settings(self) -> dict[str, Any]:
+        return {**super().code_settings, "levels": list(self.levels), "margin": self.margin}
+
     def bound(self, latents: Any) -> Any:
         """Latents f32[..., dim] squeezed into the span of the levels, which are whole numbers."""
         squeezed = ops.tanh(ops.cast(latents, "float32") + self._shift.astype("float32"))
         return squeezed * self._half.astype("float32") - self._offset.astype("float32")
 
-    def receive(self, latents: Any) -> Any:
+    def receive(self, latents: Any, range: str | None = None) -> Any:
         return self.bound(super().receive(latents)) / self._width
 
     def embed(self, latents: Any, range: str | None = None) -> Any:

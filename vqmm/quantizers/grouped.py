@@ -51,6 +51,20 @@ class GroupedQuantizer(Quantizer):
         self._starts = starts * heads if heads else starts
         self.built = True
 
+    @property
+    def code_settings(self) -> dict[str, Any]:
+        return {**super().code_settings, "groups": self.codes_per_token}
+
+    def receive(self, latents: Any, range: str | None = None) -> Any:
+        stretches = self._stretches(super().receive(latents))
+        parts = [part.receive(x) for part, x in zip(self._of_group, stretches, strict=True)]
+        return ops.concatenate(parts, axis=-1)
+
+    def embed(self, latents: Any, range: str | None = None) -> Any:
+        """Each stretch in the space where its part looks codes up: f32[..., groups * E]."""
+        parts = zip(self._of_group, self._stretches(latents), strict=True)
+        return ops.concatenate([part.embed(x) for part, x in parts], axis=-1)
+
     def choose(self, latents: Any, range: str | None, present: Any) -> Quantized:
         raise NotImplementedError("stretches are quantized one by one; use call")
 
@@ -59,15 +73,14 @@ class GroupedQuantizer(Quantizer):
 
     def call(self, latents: Any, range: str | None = None, present: Any = None) -> Quantized:
         self.range_of(range)
-        stretches = ops.split(super().receive(latents), self.codes_per_token, axis=-1)
+        stretches = self._stretches(super().receive(latents))
         outs = [part(x, present=present) for part, x in zip(self._of_group, stretches, strict=True)]
         codes = [start + out.codes for start, out in zip(self._starts, outs, strict=True)]
-        started = ops.convert_to_tensor(self.started)
-        return Quantized(
+        return Quantized(  # each part has weighted its losses by its own `started`
             ops.concatenate([out.values for out in outs], axis=-1),
             ops.stack(codes, axis=-1),
             *(
-                started * sum(getattr(out, name) for out in outs) / len(outs)
+                sum(getattr(out, name) for out in outs) / len(outs)
                 for name in ("commitment_loss", "codebook_loss", "entropy_loss")
             ),
         )
@@ -89,7 +102,7 @@ class GroupedQuantizer(Quantizer):
         sizes = {part.num_codes for part in self.parts}
         if len(sizes) != 1:
             raise ValueError(f"parts of {sorted(sizes)} codes have no common table; give all the same number")
-        stretches = ops.split(latents, self.codes_per_token, axis=-1)
+        stretches = self._stretches(latents)
         found = [part.similarities(x) for part, x in zip(self._of_group, stretches, strict=True)]
         return ops.stack(found, axis=-2)
 
@@ -101,7 +114,7 @@ class GroupedQuantizer(Quantizer):
     def update(self, assignments: Sequence[Assignment]) -> None:
         by_part: dict[int, list[Assignment]] = {}
         for a in assignments:
-            stretches = ops.split(a.latents, self.codes_per_token, axis=-1)
+            stretches = self._stretches(a.latents)
             for place, x in enumerate(stretches):
                 part = self.parts.index(self._of_group[place])
                 mine = a._replace(latents=x, codes=a.codes[..., place] - self._starts[place], range=None)
@@ -114,6 +127,9 @@ class GroupedQuantizer(Quantizer):
         for part in self.parts:
             mine = [x for x, own in zip(stretches, self._of_group, strict=True) if own is part]
             part.fit(np.concatenate(mine), None, cluster)
+
+    def _stretches(self, latents: Any) -> Any:
+        return ops.split(ops.convert_to_tensor(latents), self.codes_per_token, axis=-1)
 
     def get_config(self) -> dict[str, Any]:
         parts = [keras.saving.serialize_keras_object(part) for part in self.parts]

@@ -55,6 +55,10 @@ class JointQuantizer(Quantizer):
         self.built = True
 
     @property
+    def code_settings(self) -> dict[str, Any]:
+        return {**super().code_settings, "ranges": self.ranges}
+
+    @property
     def update_rules(self) -> dict[str, str]:
         return {name: _rule(part) for name, part in self.parts.items()}
 
@@ -66,6 +70,9 @@ class JointQuantizer(Quantizer):
             )
         self.range_of(range)
         return self.parts[range]
+
+    def receive(self, latents: Any, range: str | None = None) -> Any:
+        return self.part(range).receive(latents)
 
     def call(self, latents: Any, range: str | None = None, present: Any = None) -> Quantized:
         out = self.part(range)(latents, present=present)

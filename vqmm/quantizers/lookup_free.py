@@ -86,7 +86,11 @@ class LookupFree(Quantizer):
         self._basis = (2 ** np.arange(self.bits - 1, -1, -1)).astype("int32")
         self.built = True
 
-    def receive(self, latents: Any) -> Any:
+    @property
+    def code_settings(self) -> dict[str, Any]:
+        return {**super().code_settings, "spherical": self.spherical}
+
+    def receive(self, latents: Any, range: str | None = None) -> Any:
         return self.embed(super().receive(latents))
 
     def embed(self, latents: Any, range: str | None = None) -> Any:

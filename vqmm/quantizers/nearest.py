@@ -10,6 +10,7 @@ import numpy as np
 from keras import ops
 
 from vqmm.quantizers.base import Assignment, Cluster, Quantized, Quantizer, masked_mse, row_weights
+from vqmm.quantizers.distinct import distinct_groups
 from vqmm.quantizers.revival import draw_places
 from vqmm.quantizers.search import nearest_rows
 from vqmm.replicas import sum_over_replicas
@@ -124,6 +125,14 @@ class VectorQuantizer(Quantizer):
         self.built = True
 
     @property
+    def code_settings(self) -> dict[str, Any]:
+        return {**super().code_settings, "ranges": self.ranges}
+
+    @property
+    def code_weights(self) -> list[Any]:
+        return [self.codebook]
+
+    @property
     def update_rules(self) -> dict[str, str]:
         return dict(self._rules)
 
@@ -137,7 +146,7 @@ class VectorQuantizer(Quantizer):
         start, stop = self.range_of(range)
         return self.unit(self.codebook[start:stop])
 
-    def receive(self, latents: Any) -> Any:
+    def receive(self, latents: Any, range: str | None = None) -> Any:
         return self.unit(super().receive(latents))
 
     def embed(self, latents: Any, range: str | None = None) -> Any:
@@ -190,6 +199,8 @@ class VectorQuantizer(Quantizer):
         new_counts = self.decay * self.counts + (1.0 - self.decay) * counts
         new_sums = self.decay * self.sums + (1.0 - self.decay) * sums
         codes = self.unit(self._divide(new_sums, new_counts))
+        # A code that nothing has been counted for has no average: it stays where it is.
+        codes = ops.where(new_counts[:, None] > 0.0, codes, self.codebook)
         dead = ops.zeros_like(counts)
         if self.revive_below:
             (candidates,) = sum_over_replicas([self._candidates(assignments)])
@@ -207,19 +218,26 @@ class VectorQuantizer(Quantizer):
     def place(self, range: str, codes: Any) -> None:
         """Puts the codes of a range where they are told, as after k-means.
 
+        Of codes on the same place the first alone counts as used. The others are never the nearest:
+        they have a count of 0, so that they are given a new place or are left out as idle codes are.
+
         Args:
             range: name of the range.
-            codes: f32[size of the range, dim].
+            codes: f32[at most the size of the range, dim]; where there are fewer, the remaining codes
+                repeat them.
         """
         start, stop = self.range_of(range)
         table = np.array(self.codebook)
-        table[start:stop] = np.asarray(self.unit(np.asarray(codes, "float32")))
+        places = np.asarray(self.unit(np.asarray(codes, "float32")))
+        table[start:stop] = places[np.arange(stop - start) % len(places)]
+        _, first = np.unique(distinct_groups(table[start:stop], 0), return_index=True)
         counts = np.array(self.counts)
-        counts[start:stop] = 1.0
+        counts[start:stop] = 0.0
+        counts[start + first] = 1.0
         ages = np.array(self.ages)
         ages[start:stop] = 0.0
         sums = np.array(self.sums)
-        sums[start:stop] = table[start:stop]
+        sums[start:stop] = table[start:stop] * counts[start:stop, None]
         self.codebook.assign(table)
         self.counts.assign(counts)
         self.sums.assign(sums)
@@ -228,13 +246,19 @@ class VectorQuantizer(Quantizer):
     def live(self, range: str, share: float) -> np.ndarray:
         """Which codes of a range were chosen lately: bool[codes].
 
+        Codes on the same place count once, as the one of them that was chosen most.
+
         Args:
             range: its name.
             share: least moving count, as a share of an even spread over the range.
         """
         start, stop = self.range_of(range)
         counts = np.array(self.counts)[start:stop]
-        return counts >= share * counts.mean()
+        groups = distinct_groups(np.asarray(self.table(range)))
+        order = np.lexsort((np.arange(len(counts)), -counts, groups))  # the most chosen of a group first
+        alone = np.zeros(len(counts), bool)
+        alone[order[np.unique(groups[order], return_index=True)[1]]] = True
+        return alone & (counts >= share * counts.mean())
 
     def only(self, range: str, kept: np.ndarray) -> VectorQuantizer:
         """A copy without some codes of a range; the codes after them move up.

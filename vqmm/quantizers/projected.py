@@ -9,7 +9,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from vqmm.quantizers.base import Assignment, Cluster, Quantized, Quantizer
+from vqmm.quantizers.base import Assignment, Cluster, Quantized, Quantizer, masked_mse
+from vqmm.quantizers.estimators import straight_through
 
 
 @keras.saving.register_keras_serializable("vqmm")
@@ -18,6 +19,12 @@ class ProjectedQuantizer(Quantizer):
 
     A codebook of few dimensions (8 to 32) is used more evenly, and is cheaper to search;
     FSQ and lookup-free quantizers need as many dimensions as they have axes.
+
+    Both projections are trained at every step. The codebook loss is the squared difference of the
+    projected values and the latents, scaled to a length of 1 where they are longer. It leaves the
+    latents alone, so the projections learn even where no loss reads the values with a gradient.
+    Before `start` the values are `project_out(project_in(latents))` without codes: the codes are then
+    placed in a space that has been trained.
 
     Args:
         inner: the quantizer, of the smaller dim.
@@ -61,15 +68,27 @@ class ProjectedQuantizer(Quantizer):
         self.built = True
 
     @property
+    def code_weights(self) -> list[Any]:
+        return list(self.project_in.weights)
+
+    @property
     def update_rules(self) -> dict[str, str]:
         return self.inner.update_rules
 
     def choose(self, latents: Any, range: str | None, present: Any) -> Quantized:
         out = self.inner(self.project_in(latents), range=range, present=present)
-        return out._replace(values=self.project_out(out.values))
+        fixed = ops.stop_gradient(latents)
+        own = self.inner.receive(self.project_in(fixed), range)  # a path that ends at the projection
+        rebuilt = self.project_out(straight_through(own, out.values))
+        length = ops.sqrt(ops.sum(ops.square(fixed), axis=-1, keepdims=True))
+        length = ops.maximum(length, 1.0)  # long latents must not outweigh all other losses
+        return out._replace(
+            values=self.project_out(out.values),
+            codebook_loss=out.codebook_loss + masked_mse(rebuilt / length, fixed / length, present),
+        )
 
     def finish(self, latents: Any, out: Quantized) -> Quantized:
-        return out._replace(values=latents + self.started * (out.values - latents))
+        return out  # the inner quantizer has finished, and before `start` projections stay in use
 
     def embed(self, latents: Any, range: str | None = None) -> Any:
         return self.inner.embed(self.project_in(ops.cast(latents, "float32")), range)

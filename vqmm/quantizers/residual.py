@@ -94,7 +94,8 @@ class ResidualQuantizer(Quantizer):
         draw = keras.random.uniform((2,), seed=self.random)
         fewer = 1 + ops.cast(ops.floor(draw[1] * levels), "int32")
         kept = ops.where(draw[0] < self.dropout, ops.minimum(fewer, levels), levels)
-        return self.finish(latents, self.choose(self.receive(latents), range, present, kept))
+        latents = self.receive(latents, range)
+        return self.finish(latents, self.choose(latents, range, present, kept))
 
     def codes_to_values(self, codes: Any, range: str | None = None) -> Any:
         total = 0.0
@@ -103,6 +104,9 @@ class ResidualQuantizer(Quantizer):
             here = ops.cast(level >= 0, "float32")[..., None]
             total = total + here * part.codes_to_values(ops.maximum(level - start, 0))
         return total
+
+    def embed(self, latents: Any, range: str | None = None) -> Any:
+        return self.parts[0].embed(latents)
 
     def similarities(self, latents: Any, range: str | None = None) -> Any:
         """Those of the first level, which says most: f32[..., codes of that level]."""

@@ -6,6 +6,8 @@ from typing import Any
 
 from keras import ops
 
+from vqmm.quantizers.products import exact_matmul
+
 BLOCK_SCORES = 2**22  # scores that exist at one time: 16 MiB, about what stays in caches
 GROUP = 256  # most scores that an argmax runs over
 
@@ -34,7 +36,7 @@ def nearest_rows(latents: Any, table: Any, distance: str = "euclidean") -> Any:
     turned = ops.transpose(table)
 
     def rows(block: Any) -> Any:
-        return _argmax(ops.matmul(block, turned))
+        return _argmax(exact_matmul(block, turned))
 
     block = max(BLOCK_SCORES // size, 1)
     count = flat.shape[0]

@@ -8,6 +8,7 @@ import keras
 from keras import ops
 
 from vqmm.quantizers.base import Quantized, Quantizer, masked_mse
+from vqmm.quantizers.products import exact_matmul
 from vqmm.quantizers.search import nearest_rows
 
 
@@ -54,18 +55,22 @@ class SimVQ(Quantizer):
         self.built = True
 
     @property
+    def code_weights(self) -> list[Any]:
+        return [self.codebook, self.map]
+
+    @property
     def update_rules(self) -> dict[str, str]:
         return dict.fromkeys(self.ranges, "gradient")
 
     def table(self, range: str | None = None) -> Any:
         self.range_of(range)
-        return ops.matmul(self.codebook, self.map)
+        return exact_matmul(self.codebook, self.map)
 
     def choose(self, latents: Any, range: str | None, present: Any) -> Quantized:
         table = self.table(range)
         codes = nearest_rows(ops.stop_gradient(latents), ops.stop_gradient(table))
         # The rows are mapped, not the table: the gradient needs no more than they do.
-        chosen = ops.matmul(ops.take(self.codebook, codes, axis=0), self.map)
+        chosen = exact_matmul(ops.take(self.codebook, codes, axis=0), self.map)
         fixed = ops.stop_gradient(chosen)
         return Quantized(
             fixed,
@@ -76,7 +81,7 @@ class SimVQ(Quantizer):
         )
 
     def codes_to_values(self, codes: Any, range: str | None = None) -> Any:
-        return ops.matmul(ops.take(self.codebook, codes, axis=0), self.map)
+        return exact_matmul(ops.take(self.codebook, codes, axis=0), self.map)
 
     def get_config(self) -> dict[str, Any]:
         return {

@@ -43,7 +43,7 @@ class FaissIndex:
     Args:
         codebook: f32[K, dim], vectors of the shared range; of unit length for cosine.
         slots: codes of an item.
-        fingerprint: of the joint codebook (`vqmm.tokens.fingerprint`).
+        fingerprint: of the model that made the codes (`vqmm.tokens.fingerprint`).
         first: row of the joint table at which the shared range starts.
         vectors: keep continuous vectors beside the codes, for re-ranking.
         fine: f32[slots, R, dim], the tables of fine codes; None for items of shared codes alone.

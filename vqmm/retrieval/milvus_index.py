@@ -45,7 +45,7 @@ class MilvusIndex:
         uri: a file name ending in `.db`, or `http://host:port`.
         codebook: f32[K, dim], vectors of the shared range.
         slots: codes of an item.
-        fingerprint: of the joint codebook.
+        fingerprint: of the model that made the codes.
         first: row of the joint table at which the shared range starts.
         collection: name of the collection; the codebook's has `_codebook` behind it.
         token: `user:password` or a key, where the cluster asks for one.

@@ -57,7 +57,7 @@ class Index(Protocol):
     in the codebook, or mixtures of them (`vqmm.retrieval.model_index.query_values`).
 
     Attributes:
-        fingerprint: of the joint codebook.
+        fingerprint: of the model that made the codes.
         slots: codes of an item.
         dim: length of a code vector.
     """

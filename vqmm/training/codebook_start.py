@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,22 +12,36 @@ from sklearn.cluster import KMeans
 from threadpoolctl import threadpool_limits
 
 from vqmm.models import VQVAE
+from vqmm.quantizers.distinct import distinct_groups
+from vqmm.training.optimizer import restart_moved_rows
 
 MOST_TOKENS = 100  # per code: more make k-means slow, not better
 
 
-def start_codebook(model: VQVAE, batches: Iterable[Mapping[str, Any]], seed: int = 0) -> None:
+def start_codebook(
+    model: VQVAE,
+    batches: Iterable[Mapping[str, Any]],
+    seed: int = 0,
+    say: Callable[[str], None] | None = None,
+) -> None:
     """Places codes by k-means over latents and switches quantization on.
 
     Every modality gives the same number of latents to a range that it shares. A
     range that the swapped loss has trained from the start keeps its places: its
     codes already lie where the latents are.
 
+    Where there are fewer distinct latents than codes, each of them becomes a code, and the remaining
+    codes are empty: they count as idle until they get a place of their own.
+
+    The optimizer begins anew for the codes that it moves: see `restart_moved_rows`.
+
     Args:
         model: its codebook is changed.
         batches: batch dicts; all of their latents are drawn from.
         seed: of the draw and of k-means.
+        say: shows a line, where there are fewer distinct latents than codes.
     """
+    before = [np.array(variable) for variable in model.quantizer.trainable_variables]
     trained = {name for name, rule in model.quantizer.update_rules.items() if rule == "gradient"}
     trained = trained if model.weights_of_losses["swapped"] else set()
     rng = np.random.default_rng(seed)
@@ -36,13 +51,22 @@ def start_codebook(model: VQVAE, batches: Iterable[Mapping[str, Any]], seed: int
             continue
         share = min(min(map(len, parts)), MOST_TOKENS * (stop - start) // len(parts))
         tokens = np.concatenate([part[rng.permutation(len(part))[:share]] for part in parts])
-        model.quantizer.fit(tokens, name, lambda tokens, size: _centres(tokens, size, seed))
+        model.quantizer.fit(tokens, name, partial(_centres, seed=seed, name=name, say=say))
     model.quantizer.start()
+    restart_moved_rows(model, before)
 
 
-def _centres(tokens: np.ndarray, size: int, seed: int) -> np.ndarray:
-    if len(tokens) < size:  # fewer latents than codes: some codes lie on the same one
-        return tokens[np.arange(size) % len(tokens)]
+def _centres(
+    tokens: np.ndarray, size: int, seed: int, name: str = "", say: Callable[[str], None] | None = None
+) -> np.ndarray:
+    _, first = np.unique(distinct_groups(tokens, size), return_index=True)
+    if len(first) < size:
+        if say is not None:
+            say(
+                f"{len(tokens)} {name} latents have {len(first)} distinct values for {size} codes: "
+                f"{size - len(first)} codes start empty. More varied data or fewer codes would use them all"
+            )
+        return tokens[np.sort(first)]
     with threadpool_limits(limits=1):  # more threads add their sums in the order in which they end
         return KMeans(size, n_init=1, random_state=seed).fit(tokens).cluster_centers_
 
@@ -55,7 +79,7 @@ def _latents(model: VQVAE, batches: Iterable[Mapping[str, Any]]) -> dict[str, li
         outputs = {
             name: model.encoders[name](model.features[name](batch[name]), training=False) for name in names
         }
-        return {name: (model.quantizer.receive(out.shared), out.private) for name, out in outputs.items()}
+        return {name: (out.shared, out.private) for name, out in outputs.items()}
 
     names = tuple(model.input_shapes)
     found: dict[tuple[str, str], list[np.ndarray]] = {}
@@ -66,7 +90,7 @@ def _latents(model: VQVAE, batches: Iterable[Mapping[str, Any]]) -> dict[str, li
             ranges = [("shared", shared), (model.private_range(name), private)]
             for where, latents in ranges:
                 if where is not None and latents is not None:
-                    kept = np.asarray(model.quantizer.receive(latents))[present]
+                    kept = np.asarray(tf.cast(latents, tf.float32))[present]
                     found.setdefault((where, name), []).append(kept.reshape(-1, kept.shape[-1]))
     together: dict[str, list[np.ndarray]] = {}
     for (where, _), arrays in found.items():

@@ -350,8 +350,8 @@ class Training:
         if self.task.chief:
             self.progress.say("placing the codes by k-means")
             ahead = self.source.starting_at(self.step).take(self.config.schedule.kmeans_batches)
-            start_codebook(self.model, ahead, self.config.seed)
-        self._follow_chief()
+            start_codebook(self.model, ahead, self.config.seed, self.progress.say)
+        self._follow_chief(self.optimizers)
 
     def _write(self, split: str, figures: Mapping[str, float], board: TensorBoardLog | None) -> None:
         self.log.write(self.step, split, self.seconds + time.monotonic() - self.began, figures)

@@ -36,7 +36,7 @@ def save_model(model: PairAutoencoder | Prior | Vocoder, path: Path) -> None:
 
 
 def load_model(path: Path) -> Any:
-    """Reads a `.keras` file.
+    """Reads a `.keras` file; layers get the dtype policy that the model was saved with.
 
     Raises:
         UserError: it is no such file, or a damaged one, or holds another kind of model.

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
+import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 
 from vqmm.config import Config, Train
-from vqmm.models import Adversary
+from vqmm.models import VQVAE, Adversary
 
 NOT_DECAYED = ["bias", "gamma", "beta", "codebook"]  # names of variables that weight decay leaves alone
 LAST_RATE = 1e-2  # learning rate at the last step, relative to the highest
@@ -98,6 +101,7 @@ def compile_model(model: Any, config: Config) -> list[keras.optimizers.Optimizer
     if not isinstance(model, Adversary) or not model.discriminators:
         model.compile(optimizer=optimizer)
         optimizer.build(model.trainable_variables)
+        _allow_restart(optimizer, model)
         return [optimizer]
     critic: keras.optimizers.Optimizer = ReplicaClippedAdam(
         config.model.discriminator.learning_rate,
@@ -110,8 +114,32 @@ def compile_model(model: Any, config: Config) -> list[keras.optimizers.Optimizer
         critic = ReplicaLossScale(critic)
     model.compile(optimizer=optimizer, discriminator_optimizer=critic)
     optimizer.build(model.generator_variables)
+    _allow_restart(optimizer, model)
     critic.build(model.discriminator_variables)
     return [optimizer, critic]
+
+
+def restart_moved_rows(model: Any, before: Sequence[npt.NDArray[Any]]) -> None:
+    """Begins anew for codes that were placed elsewhere, or that have had no gradient yet.
+
+    Args:
+        model: compiled by `compile_model`; one with another optimizer is left as it is.
+        before: the quantizer's trainable variables before its codes were placed.
+    """
+    optimizer = getattr(model, "optimizer", None)
+    optimizer = getattr(optimizer, "inner_optimizer", optimizer)
+    if not isinstance(optimizer, ReplicaClippedAdam):
+        return
+    for variable, old in zip(model.quantizer.trainable_variables, before, strict=True):
+        moved = (np.asarray(variable) != old).reshape(len(old), -1).any(axis=1)
+        optimizer.restart(variable, moved | optimizer.never_moved(variable))
+
+
+def _allow_restart(optimizer: keras.optimizers.Optimizer, model: Any) -> None:
+    """Codes get their places, and their first gradients, long after the other weights."""
+    found = getattr(optimizer, "inner_optimizer", optimizer)
+    if isinstance(model, VQVAE):
+        found.allow_restart(model.quantizer.trainable_variables)
 
 
 def _window(train: Train) -> int | None:
@@ -132,6 +160,8 @@ class ReplicaClippedAdam(keras.optimizers.Adam):
     `agreement` compare an item with those of its own batch alone, the discriminator's
     adaptive weight is a ratio of a batch's gradients, and batch normalisation takes each
     batch's moments. The codebook's moving averages follow every batch. Schedules count calls.
+
+    Rows of a variable may begin anew, see `restart`.
 
     What has been summed is the same on all replicas and among the optimizer's variables, so that
     a checkpoint may fall between two moves.
@@ -155,6 +185,56 @@ class ReplicaClippedAdam(keras.optimizers.Adam):
         super().__init__(learning_rate, weight_decay=weight_decay, **kwargs)
         self.clip_norm = clip_norm
         self.summed = False
+        self._begun: dict[int, keras.Variable] = {}
+
+    def allow_restart(self, variables: Sequence[Any]) -> None:
+        """Makes `restart` possible for variables that the optimizer was built for."""
+        for variable in variables:
+            shape = (variable.shape[0], *([1] * (len(variable.shape) - 1)))
+            begun = self.add_variable(shape, dtype="float32", name=f"begun_{len(self._begun)}")
+            self._begun[self._get_variable_index(variable)] = begun
+
+    def restart(self, variable: Any, rows: npt.NDArray[np.bool_]) -> None:
+        """Forgets the gradients of some rows: their next step is as long as a first one.
+
+        Averages that have followed zeros, or other rows, are not those of the rows' gradients. Adam
+        corrects its averages by the number of steps, so that after many steps of zeros the next ones
+        would be up to five times as long as the learning rate. Rows count their steps from here.
+
+        Args:
+            variable: one that `allow_restart` was called with.
+            rows: bool[first axis of the variable].
+
+        Raises:
+            ValueError: `allow_restart` was not called with the variable.
+        """
+        index = self._get_variable_index(variable)
+        if index not in self._begun:
+            raise ValueError(f"{variable.path} cannot begin anew: call allow_restart with it, after build")
+        begun = self._begun[index]
+        keep = ~np.reshape(rows, begun.shape)
+        held = self._accumulated_gradients[index : index + 1] if self.gradient_accumulation_steps else []
+        for slot in (self._momentums[index], self._velocities[index], *held):
+            slot.assign(np.where(keep, np.asarray(slot), 0.0))
+        begun.assign(np.where(keep, np.asarray(begun), float(np.asarray(self.iterations))))
+
+    def never_moved(self, variable: Any) -> npt.NDArray[np.bool_]:
+        """Which rows of a variable have had no gradient but zero: bool[first axis]."""
+        velocity = np.asarray(self._velocities[self._get_variable_index(variable)])
+        return ~velocity.reshape(len(velocity), -1).any(axis=1)
+
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        index = self._get_variable_index(variable)
+        if index not in self._begun:
+            super().update_step(gradient, variable, learning_rate)
+            return
+        m, v = self._momentums[index], self._velocities[index]
+        gradient = tf.cast(gradient, variable.dtype)
+        steps = tf.cast(self.iterations + 1, "float32") - tf.convert_to_tensor(self._begun[index])
+        rate = tf.cast(learning_rate, "float32") * tf.sqrt(1 - self.beta_2**steps) / (1 - self.beta_1**steps)
+        self.assign_add(m, (gradient - m) * (1 - self.beta_1))
+        self.assign_add(v, (tf.square(gradient) - v) * (1 - self.beta_2))
+        self.assign_sub(variable, m * tf.cast(rate, variable.dtype) / (tf.sqrt(v) + self.epsilon))
 
     def _all_reduce_sum_gradients(self, grads_and_vars: Any) -> list[tuple[Any, Any]]:
         pairs = self._sums(grads_and_vars)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
-import keras
 import tensorflow as tf
 
 from vqmm.config import Train
+from vqmm.models.dtype_policy import dtype_policy
 
 
 def policy_name(mixed: bool | str) -> str:
@@ -36,10 +36,6 @@ def precision(train: Train) -> Iterator[str]:
     Yields:
         The name of the policy.
     """
-    before = keras.config.dtype_policy()
     name = policy_name(train.mixed_precision)
-    keras.config.set_dtype_policy(name)
-    try:
+    with dtype_policy(name):
         yield name
-    finally:
-        keras.config.set_dtype_policy(before)

@@ -301,9 +301,11 @@ def open_run(folder: str | Path, coded: bool = False) -> Run:
         raise UserError(f"{run.path} holds a VAE, which has no codes; give a run of a vqvae or vqgan")
     # Loaded late, so that a wrong path is told at once.
     from vqmm.training import model_file
+    from vqmm.training.precision import precision
 
     if run.model.exists():
-        model = model_file.load_model(run.model)
+        with precision(config.train):  # for files of versions that did not state the dtype policy
+            model = model_file.load_model(run.model)
     elif config.prior is not None:
         raise UserError(
             f"{run.path} holds a prior whose training has not ended; finish it with the command that began it"
