@@ -62,5 +62,5 @@ def test_histogram_interval_covers_the_truth():
 
 
 def test_full_usage_stays_inside_its_bounds():
-    found = histogram_figures(np.eye(4), {"usage": usage}, {"usage": (0.0, 1.0)}, 100)["usage"]
+    found = histogram_figures(np.eye(8), {"usage": usage}, {"usage": (0.0, 1.0)}, 100)["usage"]
     assert found.value == 1.0 and found.ci95[1] == 1.0 and found.ci95[0] < 1.0
