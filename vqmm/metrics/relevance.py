@@ -42,7 +42,7 @@ def relevance(audio: Grouped, image: Grouped) -> Relevance:
         audio, image: items of both modalities.
     """
     sides = audio, image
-    by_label = Relevance("label", *(side.labels.astype("int64") for side in sides))
+    by_label = Relevance("label", audio.labels.astype("int64"), image.labels.astype("int64"))
     items = by_item(audio, image)
     total = sum(len(side.labels) for side in sides)
     labelled = int(sum((side.labels >= 0).sum() for side in sides))
