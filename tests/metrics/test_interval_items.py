@@ -81,19 +81,8 @@ def test_below_the_fewest_there_is_no_interval_but_a_reason(kind):
         assert figure.ci95 is not None and figure.note == "" and "note" not in figure.to_json()
 
 
-def test_one_item_has_a_value_and_no_interval():
-    found = bootstrap_figure(np.array([0.25]), chance=0.1)
-    assert found[:4] == (0.25, None, 1, 0.1) and found.note.startswith("no interval: 1 item is too few")
-    assert code_figures(np.eye(4, dtype=int)[:1])[0].ci95 is None
-
-
 def test_the_fewest_for_a_mean_are_those_whose_range_holds_the_median_in_95_of_100_samples():
     samples = np.random.default_rng(0).normal(size=(200_000, FOR_MEAN))
     for count, enough in ((FOR_MEAN, True), (FOR_MEAN - 1, False)):
         few = samples[:, :count]
         assert (((few.min(1) < 0) & (few.max(1) > 0)).mean() >= 0.95) == enough
-
-
-def test_six_items_of_many_features_have_no_frechet_interval():
-    found = frechet_distance(features(6, 0, 64), features(6, 1, 64))
-    assert found.ci95 is None and "6 items are too few, it takes 65" in found.note and found.value > 0
