@@ -2,10 +2,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from vqmm import metrics
 from vqmm.data.batches import paired_evaluation_batches
 from vqmm.evaluation import gather_material
 from vqmm.evaluation.alignment import retrieval_section
-from vqmm.metrics import rank_queries, relevance
+from vqmm.metrics import rank_queries
 from vqmm.models import build_model
 from vqmm.training.validation import Validation
 
@@ -101,7 +102,7 @@ def test_validation_counts_as_evaluation_does(model, tiny_config, tiny_data):
     tf.config.run_functions_eagerly(False)  # which tf.data cannot
     found = Validation(model, paired_evaluation_batches(tiny_data, tiny_config, "validation", 3)).figures()
     material = gather_material(model, tiny_data, tiny_config, "validation")
-    wanted = relevance(*(material.sides[name].encoded for name in ("audio", "image")))
+    wanted = metrics.relevance(*(material.sides[name].encoded for name in ("audio", "image")))
     table = np.asarray(model.quantizer.table("shared"))
     section = retrieval_section(material, table, 0, "slots", wanted, 10, 0)
     both = [section[way]["code_distance"]["map"]["value"] for way in section]
