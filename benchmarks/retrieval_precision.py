@@ -56,7 +56,8 @@ def precision(latents: Latents) -> Iterator[dict[str, Any]]:
     rng = np.random.default_rng(0)
     for asked, found in (("audio", "image"), ("image", "audio")):
         (queries, labels), (gallery, others) = sides[asked], sides[found]
-        relevant = labels[:, None] == others[None]
+        # A query without a label, -1, has nothing relevant: `rank_queries` refuses it.
+        relevant = (labels[:, None] == others[None]) & (labels[:, None] >= 0)
 
         def of(
             query: Callable[[Floats], Floats],

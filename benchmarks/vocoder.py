@@ -54,6 +54,7 @@ def main(args: argparse.Namespace) -> None:
 
     from vqmm.atomic import write_atomic
     from vqmm.evaluation.extractors import fit_extractors
+    from vqmm.evaluation.intervals import INTERVALS
     from vqmm.evaluation.material import gather_material, sampled_rows
     from vqmm.evaluation.reconstruction import rebuild
     from vqmm.evaluation.voices import voices_section
@@ -80,6 +81,7 @@ def main(args: argparse.Namespace) -> None:
     tree: dict[str, Any] = {
         "machine": platform.platform(),
         "split": args.split,
+        "intervals": INTERVALS,
         "clips": len(rows),
         "judge_accuracy": extractors["audio"].taught.accuracy,
     }
@@ -161,8 +163,9 @@ def show(tree: Mapping[str, Any]) -> None:
 def _told(figure: Mapping[str, Any] | None) -> str:
     if figure is None:
         return ""
-    low, high = figure["ci95"]
-    return f"{figure['value']:.3f} ({low:.3f} to {high:.3f})"
+    from vqmm.report.figures import interval
+
+    return f"{figure['value']:.3f} ({interval(figure)})"
 
 
 def draw(path: Path, recordings: np.ndarray, sounds: Mapping[str, Mapping[str, Any]], rate: int) -> None:

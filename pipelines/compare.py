@@ -381,6 +381,8 @@ def _spread(spread: Any) -> str:
 def _difference(figure: Any) -> str:
     if figure is None:
         return ""
+    if figure.ci95 is None:
+        return f"{figure.value:+.4f} (no interval, n = {figure.n})"
     low, high = figure.ci95
     return f"{figure.value:+.4f} ({low:+.4f} to {high:+.4f})"
 

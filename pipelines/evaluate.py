@@ -123,21 +123,21 @@ def _show(figures: dict[str, Any], out: Path) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from vqmm.report.figures import interval
+
     if "retrieval" in figures:
         scorer = "code_distance" if "codebook" in figures else "continuous"
         table = Table("", f"mAP, {scorer.replace('_', ' ')}", "95 %", "chance")
         for direction, section in figures["retrieval"].items():
             found = section[scorer]["map"]
-            low, high = found["ci95"]
-            told = f"{found['value']:.3f}", f"{low:.3f} to {high:.3f}", f"{found['chance']:.3f}"
+            told = f"{found['value']:.3f}", interval(found), f"{found['chance']:.3f}"
             table.add_row(direction.replace("_", " "), *told)
     else:  # one modality alone
         table = Table("", "", "95 %")
         measures = {"image": ("pictures rebuilt, PSNR in dB", "psnr"), "audio": ("log-mel L1", "log_mel_l1")}
         for modality, section in figures["reconstruction"].items():
             name, key = measures[modality]
-            low, high = section[key]["ci95"]
-            table.add_row(name, f"{section[key]['value']:.3f}", f"{low:.3f} to {high:.3f}")
+            table.add_row(name, f"{section[key]['value']:.3f}", interval(section[key]))
     console = Console()
     console.print(table)
     for name in ("evaluation.json", "report/index.html"):
@@ -147,6 +147,8 @@ def _show(figures: dict[str, Any], out: Path) -> None:
 def _show_drawn(section: dict[str, Any], out: Path) -> None:
     from rich.console import Console
     from rich.table import Table
+
+    from vqmm.report.figures import interval
 
     table = Table("", "figure", "95 %", "beside it")
     accuracy = {name: f"judge right in {f['accuracy']:.3f}" for name, f in section["extractors"].items()}
@@ -163,8 +165,7 @@ def _show_drawn(section: dict[str, Any], out: Path) -> None:
         note = f"rebuilt training items {rebuilt['frechet']['value']:.1f}" if rebuilt else ""
         beside.append((f"{name}, Fréchet distance", found["frechet"], note))
     for name, figure, note in beside:
-        low, high = figure["ci95"]
-        table.add_row(name, f"{figure['value']:.3f}", f"{low:.3f} to {high:.3f}", note)
+        table.add_row(name, f"{figure['value']:.3f}", interval(figure), note)
     console = Console()
     console.print(table)
     page = out / "report" / "index.html"

@@ -13,6 +13,7 @@ from pipelines.cli import local_path, run
 from vqmm.data.shards import OTHER
 from vqmm.errors import UserError
 from vqmm.phase_progress import PhaseProgress
+from vqmm.sampling_limits import check_limits
 
 if TYPE_CHECKING:
     from vqmm.generation import Result, Studio
@@ -51,9 +52,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--n", type=int, help="items for each source (default: 4)")
     parser.add_argument("--seed", type=int, default=0, help="of the draw (default: %(default)s)")
     parser.add_argument("--steps", type=int, help="of parallel decoding")
-    parser.add_argument("--temperature", type=float, help="of the codes' distributions; 0: the likeliest")
-    parser.add_argument("--guidance", type=float, help="weight of classifier-free guidance; 0: none")
-    parser.add_argument("--top-k", type=int, help="likeliest codes that may be drawn; 0: all")
+    parser.add_argument(
+        "--temperature",
+        type=float,
+        help="of the codes' distributions, 0 to 100; 0: greedy, nothing is random",
+    )
+    parser.add_argument(
+        "--guidance", type=float, help="weight of classifier-free guidance, 0 to 100; 0: none"
+    )
+    parser.add_argument(
+        "--top-k", type=int, help="likeliest codes that may be drawn (at most all that a token has); 0: all"
+    )
     parser.add_argument("--top-p", type=float, help="their least total probability; 1: all")
     parser.add_argument(
         "--retries", type=int, help="for items in which their shared codes are not found again"
@@ -102,15 +111,14 @@ def main(args: argparse.Namespace) -> None:
 def _check(args: argparse.Namespace) -> None:
     """What can be told before anything is loaded."""
     least = {"unconditional": 1, "n": 1, "steps": 1, "seed": 0}
-    least |= {"temperature": 0, "guidance": 0, "top_k": 0, "retries": 0}
+    least |= {"top_k": 0, "retries": 0}
     for name, low in least.items():
         value = getattr(args, name)
         if value is not None and not low <= value < math.inf:
             raise UserError(f"--{name.replace('_', '-')} {value}: give a finite number from {low} on")
     if args.seed > LAST_SEED:
         raise UserError(f"--seed {args.seed}: give a number from 0 to {LAST_SEED}")
-    if args.top_p is not None and not 0 < args.top_p <= 1:
-        raise UserError(f"--top-p {args.top_p}: give a number above 0, at most 1")
+    check_limits(vars(args), "--")
     alone = args.unconditional is not None
     for name in ("to", "inpaint", "n"):
         value = getattr(args, name)

@@ -43,6 +43,8 @@ def test_what_is_saved_reads_back_the_same(tmp_path):
         ("train: {steps: many}", [], ["train.steps='many'", "integer"]),
         ("train: {steps: 0}", [], ["train.steps=0", "greater than or equal to 1"]),
         ("prior: {sampling: {guidance: {image: .inf}}}", [], ["guidance", "inf", "finite"]),
+        ("prior: {sampling: {guidance: 1.0e+38}}", [], ["prior.sampling.guidance", "1e+38", "100"]),
+        ("prior: {sampling: {temperature: {audio: 1.0e+9}}}", [], ["temperature", "1000000000.0", "100"]),
         ("train: {clip_norm: .inf}", [], ["train.clip_norm=inf", "finite"]),
         ("", ["train.learning_rate=.inf"], ["train.learning_rate=inf", "finite"]),
         ("", ["train.weight_decay=.nan"], ["train.weight_decay=nan", "finite"]),

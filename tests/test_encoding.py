@@ -8,7 +8,7 @@ from vqmm.data.batches import evaluation_batches
 from vqmm.data.file_records import file_records
 from vqmm.encoding import Encoded, encode_batches, encode_records, encode_split, tokens_of, vectors_of_codes
 from vqmm.errors import UserError
-from vqmm.models import build_model
+from vqmm.models import Codes, build_model
 from vqmm.rebuild import rebuild
 from vqmm.tokens import load_tokens, save_tokens
 
@@ -139,3 +139,15 @@ def test_residual_private_codes_go_to_a_token_file_and_back(tiny_config, tiny_da
     (batch,) = evaluation_batches(tiny_data, config, "test", "image", 8)
     direct = np.asarray(model.reconstruct(batch["image"], "image"))
     np.testing.assert_allclose(np.stack(rebuild(model, config, back)) / 255, direct, atol=0.51 / 255)
+
+
+def test_latents_that_are_no_numbers_are_refused_with_the_item():
+    latents = np.ones((3, 2, 4), "float32")
+    latents[1, 0, 2] = np.nan
+    batch = {"image": np.zeros((3, 4, 4, 1), "float32"), "id": np.array([b"a", b"b", b"c"], object)}
+
+    def encode(items):
+        return tf.constant(latents), Codes(tf.zeros((3, 2), "int32"))
+
+    with pytest.raises(UserError, match="split 'test': .* not finite for 1 of 3 pictures, the first 'b'"):
+        encode_batches(None, [batch], "image", "split 'test'", encode)

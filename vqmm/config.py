@@ -16,6 +16,7 @@ import yaml
 
 from vqmm.config_file import override, read_tree
 from vqmm.errors import UserError, nearest
+from vqmm.sampling_limits import LIMITS
 
 
 class Section(pydantic.BaseModel):
@@ -276,18 +277,27 @@ class Hiding(Section):
     partial: Fraction = 0.1  # shared and private codes partly hidden, as in inpainting
 
 
-ByModality = NonNegative | dict[Literal["image", "audio"], NonNegative]  # one for all, or for each
+def _limited(name: str) -> Any:
+    """The field of a setting of sampling, with its limits."""
+    low, high, above = LIMITS[name]
+    return pydantic.Field(gt=low if above else None, ge=None if above else low, le=high)
+
+
+Temperature = Annotated[float, _limited("temperature")]
+Guidance = Annotated[float, _limited("guidance")]
 
 
 class Sampling(Section):
     """How a prior draws, unless `generate` says otherwise."""
 
     steps: Count = 12  # of parallel decoding
-    temperature: ByModality = 1.0  # 0 takes the likeliest code
-    randomness: NonNegative = 12.0  # of which tokens are settled first
-    guidance: ByModality = 0.0  # weight w of (1 + w) conditional - w unconditional logits
+    # One temperature or guidance for all, or one for each modality.
+    temperature: Temperature | dict[Literal["image", "audio"], Temperature] = 1.0  # 0: greedy
+    randomness: Annotated[float, _limited("randomness")] = 12.0  # of which tokens are settled first
+    # weight w of (1 + w) conditional - w unconditional logits
+    guidance: Guidance | dict[Literal["image", "audio"], Guidance] = 0.0
     top_k: CountOrZero = 0  # likeliest codes that may be drawn; 0 = all
-    top_p: Annotated[float, pydantic.Field(gt=0.0, le=1.0)] = 1.0
+    top_p: Annotated[float, _limited("top_p")] = 1.0  # their total probability, at the temperature
     retries: CountOrZero = 0  # an item is drawn anew while its shared codes are not found in it again
 
 

@@ -139,7 +139,7 @@ def encode_batches(
         total: number of items, where it is known, for the progress that a long call shows.
 
     Raises:
-        UserError: no batches.
+        UserError: no batches, or latents that are not finite.
     """
     encode = encode or traced_encoder(model, modality)
     columns: list[tuple[Any, ...]] = []
@@ -165,7 +165,21 @@ def encode_batches(
     ids, labels, items, embedded, *codes_by_kind = (list(part) for part in zip(*columns, strict=True))
     join = np.concatenate
     chosen = (None if part[0] is None else join(part) for part in codes_by_kind)
-    return Encoded(modality, join(ids), join(labels), join(items), join(embedded), *chosen)
+    encoded = Encoded(modality, join(ids), join(labels), join(items), join(embedded), *chosen)
+    _check_finite(encoded, origin)
+    return encoded
+
+
+def _check_finite(encoded: Encoded, origin: str) -> None:
+    """Refuses latents that are no numbers: all of them get the same code, and no ranking means anything."""
+    bad = ~np.isfinite(encoded.embeddings).all(axis=(1, 2))
+    if bad.any():
+        kind = "recordings" if encoded.modality == "audio" else "pictures"
+        raise UserError(
+            f"{origin}: the model's latents are not finite for {bad.sum()} of {len(bad)} "
+            f"{kind}, the first {encoded.ids[bad.argmax()]!r}; look at that item and at the "
+            "model's weights, and train again if the run has diverged"
+        )
 
 
 def tokens_of(

@@ -41,6 +41,14 @@ def test_figures_of_a_run_and_the_time_to_a_quality(folder):
     assert run_figures(folder, 0.7)["peak memory"].value == 123.0
 
 
+def test_why_a_figure_has_no_interval_is_read_too(folder):
+    tree = {"reconstruction": {"image": {"psnr": {"value": 20.0, "ci95": None, "n": 2, "note": "too few"}}}}
+    (folder / "evaluation.json").write_text(json.dumps(tree))
+    found = run_figures(folder, 0.7)["picture PSNR"]
+    assert found == Figure(20.0, None, 2, note="too few")
+    assert spreads([{"picture PSNR": found}])["picture PSNR"].notes == ("too few",)
+
+
 def test_every_figure_has_a_unit_and_a_place_of_its_own():
     assert all(measured.unit for measured in FIGURES.values())
     paths = [measured.path for measured in FIGURES.values() if measured.path]
@@ -53,7 +61,7 @@ def test_spread_over_seeds_that_have_the_figure():
         [{ssim: Figure(2.0, None, 9), psnr: Figure(1.0, (0.5, 1.5), 9)}, {psnr: Figure(3.0, None, 9)}]
     )
     assert list(table) == [psnr, ssim]
-    assert table[psnr] == (2.0, 1.0, 3.0, (1.0, 3.0), ((0.5, 1.5), None))
+    assert table[psnr] == (2.0, 1.0, 3.0, (1.0, 3.0), ((0.5, 1.5), None), ("", ""))
     assert table[ssim][:3] == (2.0, 2.0, 2.0) and math.isnan(table[ssim].values[1])
 
 
@@ -68,7 +76,9 @@ def test_differences_are_of_figures_that_every_run_has_cases_of(tmp_path):
             (one / "report").mkdir(parents=True)
             cases.save(one / CASES)
     found = differences(folders["a"], folders["b"])
-    assert found == ({"picture PSNR": (1.0, (1.0, 1.0), 2, None)}, {})
+    assert found.left_out == {} and set(found.figures) == {"picture PSNR"}
+    few = found.figures["picture PSNR"]  # of two items, which are too few for an interval
+    assert few[:3] == (1.0, None, 2) and "2 items are too few" in few.note
     found = differences(folders["a"], [folders["b"][0], tmp_path])
     assert not found.figures and f"{tmp_path} keeps no values" in found.left_out["all figures"]
 

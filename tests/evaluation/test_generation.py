@@ -117,6 +117,21 @@ def test_without_labels_features_are_of_quarter_turns(tiny_data, config, monkeyp
     assert found["image"].features(side.inputs).shape == (24, 64)
 
 
+def test_items_of_a_label_that_training_lacks_are_left_out(tiny_data, config, monkeypatch):
+    monkeypatch.setattr(extractors, "FEWEST", 8)
+    monkeypatch.setattr(extractors, "STEPS", 20)
+    model = build_model(config)
+    material = gather_material(model, tiny_data, config, "test")
+    train = material.training["image"]
+    few = train.encoded.labels > 0
+    train = train._replace(inputs=train.inputs[few], encoded=train.encoded.rows(few))
+    found = extractors.fit_extractors(model, material._replace(training={"image": train}), 0)["image"]
+    assert (found.kind, found.labels, found.untaught) == ("labels", (1, 2, 3), 2)
+    assert found.to_json()["untaught"] == 2
+    right = found.probabilities(material.sides["image"].inputs).argmax(1) == np.arange(8) % 4
+    assert found.taught.accuracy == pytest.approx(right[np.arange(8) % 4 > 0].mean())
+
+
 def test_too_few_items_are_not_compared_as_sets(tiny_data, config, monkeypatch):
     monkeypatch.setattr(extractors, "FEWEST", 8)
     model = build_model(config)

@@ -99,6 +99,20 @@ def test_the_very_item_is_asked_for_where_pairs_are_finer_than_labels(model, tin
     assert found["codebook"]["pair_agreement"]["n"] == 8
 
 
+def test_evaluation_reports_what_its_intervals_assume_and_how_labels_count(model, tiny_data, config, figures):
+    assert figures["intervals"]["unit"] == "item" and "voice" in figures["intervals"]["note"]
+    assert "relevance_note" not in figures  # all items have a label
+    held = gather_material(model, tiny_data, config, "test")
+    labels = np.where(np.arange(8) == 0, 3, -1)
+    sides = {
+        name: side._replace(encoded=side.encoded._replace(items=np.arange(8), labels=labels))
+        for name, side in held.sides.items()
+    }
+    found = judge(model, held._replace(sides=sides, training={}), tiny_data, config, "test")
+    assert found["relevance"] == "item" and found["relevance_note"].startswith("2 of 16 items have a label")
+    assert found["retrieval"]["audio_to_image"]["exact"]["map"]["n"] == 8  # none is dropped
+
+
 def test_a_grid_has_tokens_without_places(tiny_data, config):
     grid = config.model_copy(update={"model": config.model.model_copy(update={"layout": "grid"})})
     model = build_model(grid)

@@ -5,14 +5,12 @@ from materials import START, TABLE, encode, material
 from vqmm.errors import UserError
 from vqmm.evaluation.alignment import (
     SCORERS,
-    by_item,
     coded,
     make_scorers,
-    relevance,
     retrieval_section,
     transfer_section,
 )
-from vqmm.metrics import cosine_scorer, exact_scorer, judge_retrieval
+from vqmm.metrics import by_item, cosine_scorer, exact_scorer, judge_retrieval, relevance
 
 LABELS = np.arange(40) % 4
 
@@ -122,3 +120,13 @@ def test_transfer(layout):
     assert transfer_section(untaught, 4, START, layout, 20, 0) is None
     unlabelled = material(encode("audio", [-1] * 4), encode("image", LABELS))
     assert transfer_section(unlabelled, 4, START, layout, 20, 0) is None
+
+
+def test_labels_that_training_lacks_are_left_out_of_transfer():
+    held = material(encode("audio", LABELS), encode("image", LABELS, seed=1))
+    few = LABELS < 3  # nothing of the fourth label
+    train = {name: side._replace(encoded=side.encoded.rows(few)) for name, side in held.sides.items()}
+    found = transfer_section(held._replace(training=train), 4, START, "slots", 20, 0)
+    for direction in found.values():
+        for figure in direction.values():
+            assert (figure["value"], figure["n"]) == (1.0, 30)

@@ -29,7 +29,10 @@ def section():
         return np.stack([items.mean((1, 3))[:, peak] for peak in peaks], axis=1)
 
     judge = SimpleNamespace(
-        kind="labels", probabilities=probabilities, features=lambda items: items.mean((1, 3))[:, ::4]
+        kind="labels",
+        labels=(0, 1, 2),
+        probabilities=probabilities,
+        features=lambda items: items.mean((1, 3))[:, ::4],
     )
     return voices_section(recordings, labels, sounds, judge, LogMel(RATE, 64, 32, 16), rows, 200)
 

@@ -62,5 +62,11 @@ def test_histogram_interval_covers_the_truth():
 
 
 def test_full_usage_stays_inside_its_bounds():
-    found = histogram_figures(np.eye(4), {"usage": usage}, {"usage": (0.0, 1.0)}, 100)["usage"]
+    found = histogram_figures(np.eye(8), {"usage": usage}, {"usage": (0.0, 1.0)}, 100)["usage"]
     assert found.value == 1.0 and found.ci95[1] == 1.0 and found.ci95[0] < 1.0
+
+
+def test_one_item_has_a_value_and_no_interval():
+    found = bootstrap_figure(np.array([0.25]), chance=0.1)
+    assert found[:4] == (0.25, None, 1, 0.1) and found.note.startswith("no interval: 1 item is too few")
+    assert histogram_figures(np.eye(4)[:1], {"h": entropy}, {"h": (0, 2)}, 50)["h"].ci95 is None

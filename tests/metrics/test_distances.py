@@ -222,3 +222,8 @@ def test_active_units_are_those_that_vary():
 def test_what_cannot_be_measured_is_said(call, words):
     with pytest.raises(ValueError, match=words):
         call()
+
+
+def test_six_items_of_many_features_have_no_frechet_interval():
+    found = frechet_distance(features(6, 0, 64), features(6, 1, 64))
+    assert found.ci95 is None and "6 items are too few, it takes 65" in found.note and found.value > 0

@@ -32,3 +32,11 @@ def test_json_layout():
     assert tree["map"]["value"] == pytest.approx(0.75) and tree["map"]["n"] == 2
     assert len(tree["map"]["ci95"]) == 2 and tree["map"]["chance"] == tree["chance"]["map"] == 0.75
     assert tree["median_rank"]["chance"] == 1.5
+
+
+def test_two_unknown_items_do_not_belong_together():
+    scores = np.eye(3)
+    found = judge_retrieval(lambda block: scores[block], np.array([-1, 0, 1]), np.array([-1, 0, 1]), 50)
+    assert found.map.n == 2 and found.map.value == 1.0
+    with pytest.raises(ValueError, match="no query has a relevant item"):
+        judge_retrieval(lambda block: scores[block], np.full(3, -1), np.full(3, -1), 50)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from vqmm.errors import UserError
 from vqmm.models import HIDDEN, Codes, Prior, Sampler, Settings, decoding
 from vqmm.models.generator import Generator
 
@@ -156,3 +157,49 @@ def test_a_label_steers_and_an_unknown_one_is_refused(prior):
     whole = maker.across(Codes(shared[:2], drawn[0][:2, 6:]), "image")
     assert whole.sections == NAMES and legal(prior, whole.tokens)
     np.testing.assert_array_equal(whole.tokens[:, 6:], drawn[0][:2, 6:])
+
+
+def test_no_temperature_gives_the_same_for_every_seed(prior):
+    """Greedy: the surest places first, with the randomness of the order that is the default."""
+    greedy = Sampler(prior, Settings(steps=5, temperature=0))
+    found = [greedy.fill(nothing(2), NAMES, seed) for seed in (0, 1, 2)]
+    np.testing.assert_array_equal(found[0], found[1])
+    np.testing.assert_array_equal(found[0], found[2])
+    np.testing.assert_array_equal(found[0][0], found[0][1])
+    assert legal(prior, found[0])
+
+
+@pytest.mark.parametrize("prior", ["masked"], indirect=True)
+def test_greedy_settles_the_surest_places_first(prior):
+    names, offsets = ("shared", "audio"), prior.tokens.offsets(("shared", "audio"))
+    tokens = nothing(1, 8)
+    tokens[:, :2] = [0, 3]
+    found = Sampler(prior, Settings(steps=3, temperature=0)).fill(tokens, names, 7)
+    for left in (5, 2, 0):  # floor(6 cos(pi/6)), floor(6 cos(pi/3) - 1e-16), none
+        logits = np.asarray(prior(tokens, sections=names)["audio"])[0].astype("float64")
+        logs = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
+        hidden = np.flatnonzero(tokens[0, 2:] == HIDDEN)
+        surest = hidden[np.argsort(-logs.max(-1)[hidden])][: len(hidden) - left]
+        tokens[0, 2 + surest] = logs.argmax(-1)[surest] + offsets[2 + surest]
+    np.testing.assert_array_equal(found, tokens)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        (Settings(top_k=7), r"top_k=7: .* at most 6 codes \(shared 4, image 6, audio 3\)"),
+        (Settings(guidance=1e38), "guidance=1e\\+38: give a finite number from 0 to 100"),
+        (Settings(temperature=1e9), "temperature=1000000000.0: give a finite number from 0 to 100"),
+        (Settings(temperature={"sound": 0.5}), "temperature of 'sound': give it of"),
+        (Settings(top_p=0.0), "top_p=0.0: give a finite number above 0 to 1"),
+    ],
+)
+def test_settings_that_mean_nothing_are_refused(prior, settings, words):
+    for made in (Sampler, lambda p, s: Generator(p, None, s)):
+        with pytest.raises(UserError, match=words):
+            made(prior, settings)
+
+
+def test_the_greatest_guidance_gives_codes_of_their_own_range(prior):
+    strong = Sampler(prior, Settings(steps=3, guidance=100.0, top_k=2, temperature=100.0))
+    assert legal(prior, strong.fill(nothing(4), NAMES, 0, np.array([0, 1, -1, 0], "int32")))

@@ -97,7 +97,9 @@ def test_trains_and_judges_then_takes_what_is_there(configs, tiny_data, tmp_path
     assert [row["what"] for row in tree["rows"]] == ["agreed", "again"] and tree["against"] == "agreed"
     assert tree["rows"][0]["differences"] == {}
     for figure in tree["rows"][1]["differences"].values():  # a copy: no item differs
-        assert figure["value"] == 0 and figure["ci95"] == [0, 0] and figure["n"] == 8
+        assert figure["value"] == 0 and figure["n"] == 8
+        # Of eight items there is no covariance of 64 features.
+        assert figure["ci95"] == [0, 0] or "8 items are too few, it takes 65" in figure["note"]
     assert {*DIFFERENCES} <= set(tree["rows"][1]["differences"]) and "more than agreed" in both.out
     page = (tmp_path / "comparison.html").read_text()
     assert "2 configs compared" in page and page.count("data:image/svg+xml") == 2

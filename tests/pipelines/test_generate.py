@@ -215,6 +215,9 @@ def test_mistakes_are_told_in_a_line(verb, prior, tiny_run, picture, sound, whol
     for name in ("guidance", "temperature"):
         assert "finite" in said("--unconditional", 1, "--label", "1", f"--{name}", "inf")
     assert "--top-p 0.0" in said("--unconditional", 1, "--top-p", 0)
+    assert "--guidance 1e+38" in said("--unconditional", 1, "--label", "1", "--guidance", 1e38)
+    assert "from 0 to 100" in said("--unconditional", 1, "--temperature", 1e9)
+    assert "at most 8 codes (shared 4, image 8, audio 8)" in said("--unconditional", 1, "--top-k", 9)
     assert "no such file" in said("--from-audio", tmp_path / "none.wav")
     assert "no prior" in verb("generate", "--run", tiny_run, "--unconditional", 1, *out).refusal()
     save_tokens(tmp_path / "b.npz", replace(whole, fingerprint="0" * 16))

@@ -50,6 +50,15 @@ def test_every_figure_has_its_unit_and_of_one_seed_its_interval():
     assert "intervals over items" in page
 
 
+def test_a_figure_of_too_few_items_shows_its_value_and_why_it_has_no_interval():
+    few = Spread(0.5, 0.5, 0.5, (0.5,), (None,), ("too few items",))
+    other = {**row("two"), "differences": {"picture PSNR": Figure(-0.25, None, 3, note="3 are too few")}}
+    page = render_comparison([row("one", **{"picture PSNR": few}), other], 1, 0.9, against="one")
+    assert "<td>0.5<br><small>too few items</small></td>" in page
+    assert '<td class="">-0.2500<br><small>3 are too few</small></td>' in page
+    assert "voices or writers" in page  # items are not independent, and the page says so
+
+
 LABELS = {"kind": "labels", "accuracy": 0.9846, "items": 1037, "classes": 10, "fingerprint": "ab"}
 
 

@@ -166,6 +166,8 @@ def test_one_modality_has_a_page_without_the_other(config, tiny_data, kind, moda
 
 
 def told(figure, digits, scale=1.0):
+    if figure["ci95"] is None:  # of too few items
+        return f"{figure['value'] * scale:,.{digits}f}( %)? no interval, n = {figure['n']}"
     low, high = figure["ci95"]
     value, low, high = (f"{end * scale:,.{digits}f}" for end in (figure["value"], low, high))
     return f"{value}( %)? {low} to {high}"

@@ -44,6 +44,12 @@ def test_retrieval(words):
     assert "k-means, exact" not in words
 
 
+def test_retrieval_of_too_few_queries_is_a_point():
+    figure = {"map": {"value": 0.5, "ci95": None, "n": 2, "chance": 0.1, "note": "too few"}}
+    rows = {name: figure for name in ("continuous", "exact")}
+    assert is_svg(retrieval_plot.retrieval_plot({"audio_to_image": rows, "image_to_audio": rows}))
+
+
 def test_codes(words):
     both = {"audio": np.array([3, 0, 1]), "image": np.array([0, 5, 1])}
     assert is_svg(code_plots.shared_codes_plot(both))

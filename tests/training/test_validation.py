@@ -2,6 +2,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from vqmm import metrics
+from vqmm.data.batches import paired_evaluation_batches
+from vqmm.evaluation import gather_material
+from vqmm.evaluation.alignment import retrieval_section
 from vqmm.metrics import rank_queries
 from vqmm.models import build_model
 from vqmm.training.validation import Validation
@@ -11,10 +15,15 @@ LABELS = np.array([0, 1, 0, 2, 1, -1, 2, 0])
 
 def items(audio_mask=None):
     rng = np.random.default_rng(1)
+    audio_mask = np.ones(8, bool) if audio_mask is None else audio_mask
+    rows = {"audio": np.where(audio_mask, np.arange(8), -1), "image": np.arange(8)}
     return {
+        **{f"{name}_row": found for name, found in rows.items()},
+        **{f"{name}_item": found for name, found in rows.items()},
+        **{f"{name}_label": np.where(found < 0, -1, LABELS) for name, found in rows.items()},
         "audio": rng.uniform(-0.5, 0.5, (8, 1024)).astype("float32"),
         "image": rng.uniform(0, 1, (8, 16, 16, 1)).astype("float32"),
-        "audio_mask": np.ones(8, bool) if audio_mask is None else audio_mask,
+        "audio_mask": audio_mask,
         "image_mask": np.ones(8, bool),
         "label": LABELS.astype("int32"),
         "id": np.array([b"x"] * 8, object),
@@ -22,7 +31,10 @@ def items(audio_mask=None):
 
 
 def batches(audio_mask=None):
-    whole = items(audio_mask)
+    return split_up(items(audio_mask))
+
+
+def split_up(whole):
     parts = (slice(0, 3), slice(3, 6), slice(6, 8))  # the last one is short
     return [{name: value[part] for name, value in whole.items()} for part in parts]
 
@@ -46,9 +58,9 @@ def expected_map(model, rows):
     table = np.asarray(model.quantizer.codebook)
     unit = table / np.linalg.norm(table, axis=1, keepdims=True)
     scores = np.einsum("ntd,mtd->nm", unit[codes["audio"]], unit[codes["image"]]) / 2
-    groups = np.where(LABELS >= 0, LABELS, 100 + np.arange(8))
-    same = groups[:, None] == groups[None, :]
-    scores, same = scores[rows], same[rows]
+    seen = LABELS >= 0  # an item without a label is neither asked for nor found
+    scores, same = scores[rows][:, seen], (LABELS[:, None] == LABELS[None, :])[rows][:, seen]
+    scores, same = scores[seen[rows]], same[seen[rows]]
     found = []
     for s, r in ((scores, same), (scores.T, same.T)):
         kept = r.any(axis=1)
@@ -66,6 +78,35 @@ def test_a_missing_recording_is_neither_asked_for_nor_found(model):
     mask[[1, 5]] = False
     figures = Validation(model, batches(mask)).figures()
     assert figures["retrieval_map"] == pytest.approx(expected_map(model, np.flatnonzero(mask)), abs=1e-6)
+
+
+def test_copies_of_a_picture_are_one_picture(model):
+    """Three recordings of each picture and no labels: the item counts, and each picture stands once."""
+    whole = items()
+    picture = np.array([0, 0, 0, 1, 1, 1, 2, 2])
+    rows = {"image_row": picture, "image_item": picture, "audio_item": picture}
+    none = dict.fromkeys(("label", "audio_label", "image_label"), np.full(8, -1, "int32"))
+    whole = {**whole, **rows, **none, "image": whole["image"][picture]}
+    codes = {name: np.asarray(model.encode(**{name: whole[name]}).shared) for name in ("audio", "image")}
+    table = np.asarray(model.quantizer.codebook)
+    unit = table / np.linalg.norm(table, axis=1, keepdims=True)
+    pictures = codes["image"][[0, 3, 6]]
+    scores = np.einsum("ntd,mtd->nm", unit[codes["audio"]], unit[pictures]) / 2
+    same = picture[:, None] == np.arange(3)
+    wanted = np.mean([rank_queries(s, r).map.mean() for s, r in ((scores, same), (scores.T, same.T))])
+    found = Validation(model, split_up(whole)).figures()["retrieval_map"]
+    assert found == pytest.approx(wanted, abs=1e-6)
+
+
+def test_validation_counts_as_evaluation_does(model, tiny_config, tiny_data):
+    tf.config.run_functions_eagerly(False)  # which tf.data cannot
+    found = Validation(model, paired_evaluation_batches(tiny_data, tiny_config, "validation", 3)).figures()
+    material = gather_material(model, tiny_data, tiny_config, "validation")
+    wanted = metrics.relevance(*(material.sides[name].encoded for name in ("audio", "image")))
+    table = np.asarray(model.quantizer.table("shared"))
+    section = retrieval_section(material, table, 0, "slots", wanted, 10, 0)
+    both = [section[way]["code_distance"]["map"]["value"] for way in section]
+    assert found["retrieval_map"] == pytest.approx(np.mean(both), abs=1e-6)
 
 
 def test_no_pair_gives_no_retrieval(model):

@@ -178,7 +178,9 @@ def paired_evaluation_batches(
 ) -> tf.data.Dataset:
     """One epoch of pairs, always the same, whatever the seed; the last batch may be short.
 
-    Not augmented. Batches as in the module's description.
+    Not augmented. Batches as in the module's description, and `audio_row`, `audio_item`, `audio_label`,
+    `image_row`, `image_item`, `image_label` i64[B]: which record it is, its item and its label, -1
+    where missing. An item that has fewer of one modality comes several times; its rows say so.
 
     Raises:
         UserError: the split is empty, or prepared otherwise than the config says.
@@ -186,9 +188,19 @@ def paired_evaluation_batches(
     held = _open(dataset, config, split)
     readers = _readers(held, config)
     pairs = pairing_of(held, config.data.pair_by, seed=0).epoch(0)
+    groups = [
+        {name: np.append(getattr(side, f"{name}s"), -1).astype("int64") for name in ("item", "label")}
+        for side in held
+    ]
 
     def make(audio_rows: Any, image_rows: Any) -> dict[str, Any]:
-        return _batch(readers, config, audio_rows, image_rows, None)
+        found = _batch(readers, config, audio_rows, image_rows, None)
+        for modality, rows, columns in zip(("audio", "image"), (audio_rows, image_rows), groups, strict=True):
+            found[f"{modality}_row"] = rows
+            for name, column in columns.items():
+                place = tf.where(rows < 0, np.int64(len(column) - 1), rows)
+                found[f"{modality}_{name}"] = tf.gather(tf.constant(column), place)
+        return found
 
     return _in_order(tf.data.Dataset.from_tensor_slices(tuple(pairs)).batch(batch_size), make)
 

@@ -15,6 +15,7 @@ from vqmm.metrics import (
     Fine,
     Labelled,
     Ranked,
+    Relevance,
     Scorer,
     bag_of_codes,
     bag_of_codes_scorer,
@@ -52,20 +53,6 @@ SCORERS = {
 }
 
 
-class Relevance(NamedTuple):
-    """What counts as found.
-
-    Attributes:
-        kind: `"label"` (same label) or `"item"` (same item).
-        audio: i64[n], group of each recording; negative = cannot be judged, left out.
-        image: i64[m], of each picture.
-    """
-
-    kind: str
-    audio: np.ndarray
-    image: np.ndarray
-
-
 class Coded(NamedTuple):
     """Items of one modality as a scorer sees them.
 
@@ -94,19 +81,6 @@ class _Baseline(NamedTuple):
 
     sides: list[Coded]
     table: np.ndarray
-
-
-def relevance(audio: Encoded, image: Encoded) -> Relevance:
-    """Same label where both modalities have labels, else same item."""
-    labelled = np.intersect1d(audio.labels[audio.labels >= 0], image.labels[image.labels >= 0])
-    if labelled.size:
-        return Relevance("label", audio.labels.astype("int64"), image.labels.astype("int64"))
-    return by_item(audio, image)
-
-
-def by_item(audio: Encoded, image: Encoded) -> Relevance:
-    """Same item."""
-    return Relevance("item", audio.items, image.items)
 
 
 def make_scorers(query: Coded, gallery: Coded, table: np.ndarray, layout: str) -> dict[str, Scorer]:
@@ -223,7 +197,8 @@ def transfer_section(
 ) -> dict[str, Any] | None:
     """A linear classifier trained on one modality's codes reads the other's; None without labels.
 
-    It is trained on the training split and tested on the split that is judged.
+    It is trained on the training split and tested on the split that is judged, on the items whose label
+    it was trained with.
     """
     test = {name: side.encoded for name, side in material.sides.items()}
     section = {}
@@ -233,6 +208,9 @@ def transfer_section(
         sides = [_labelled(side, size, start, layout) for side in asked]
         taught, within, across = sides
         if taught is None or within is None or across is None or len(np.unique(taught.labels)) < 2:
+            return None
+        within, across = (_of_labels(side, taught.labels) for side in (within, across))
+        if not (len(within.labels) and len(across.labels)):
             return None
         found = code_transfer(taught, within, across, resamples, seed)
         section[f"{source}_to_{target}"] = {
@@ -291,6 +269,11 @@ def _labelled(encoded: Encoded | None, size: int, start: int, layout: str) -> La
     local = encoded.shared[known] - start
     features = one_hot_slots(local, size) if layout == "slots" else bag_of_codes(local, size)
     return Labelled(features, encoded.labels[known])
+
+
+def _of_labels(items: Labelled, labels: np.ndarray) -> Labelled:
+    known = np.isin(items.labels, labels)
+    return Labelled(items.features[known], items.labels[known])
 
 
 def _alphabet(sides: list[Coded], size: int, layout: str) -> int:

@@ -23,6 +23,7 @@ class Spread(NamedTuple):
         mean, low, high: over the seeds that have it.
         values: one a seed; NaN where a seed lacks it.
         ci95: the 95 % interval of each seed's value, over items; None where it has none.
+        notes: why a seed's value has no interval, where its items are too few; else "".
     """
 
     mean: float
@@ -30,6 +31,7 @@ class Spread(NamedTuple):
     high: float
     values: tuple[float, ...]
     ci95: tuple[Interval, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 class Compared(NamedTuple):
@@ -123,6 +125,7 @@ def spreads(runs: Sequence[Mapping[str, Figure]]) -> dict[str, Spread]:
             max(known),
             tuple(math.nan if figure is None else figure.value for figure in figures),
             tuple(None if figure is None else figure.ci95 for figure in figures),
+            tuple("" if figure is None else figure.note for figure in figures),
         )
     return table
 
@@ -135,4 +138,5 @@ def _figure(tree: Any, path: str) -> Figure | None:
     if not isinstance(tree, Mapping):
         return Figure(float(tree), None, 1)
     interval = tree.get("ci95")
-    return Figure(float(tree["value"]), tuple(interval) if interval else None, int(tree.get("n", 1)))
+    ends = tuple(interval) if interval else None
+    return Figure(float(tree["value"]), ends, int(tree.get("n", 1)), note=str(tree.get("note", "")))

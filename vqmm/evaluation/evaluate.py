@@ -13,10 +13,7 @@ from vqmm.data.records import Dataset
 from vqmm.encoding import KINDS
 from vqmm.evaluation.alignment import (
     SCORERS,
-    Relevance,
-    by_item,
     continuous_section,
-    relevance,
     retrieval_section,
     transfer_section,
 )
@@ -26,9 +23,11 @@ from vqmm.evaluation.compared_figures import FORMAT_VERSION
 from vqmm.evaluation.cost import cost_section
 from vqmm.evaluation.extractors import SetJudge, fit_extractors
 from vqmm.evaluation.generation import generation_section
+from vqmm.evaluation.intervals import INTERVALS
 from vqmm.evaluation.latents import latents_section
 from vqmm.evaluation.material import Material, gather_material, judging_config, spec_differences
 from vqmm.evaluation.reconstruction import reconstruction_section
+from vqmm.metrics import Relevance, by_item, relevance
 from vqmm.models import VQVAE
 
 
@@ -52,7 +51,8 @@ def evaluate(
         What is written as `evaluation.json`; a split of one modality has no part that asks it
         for the other. A figure is `{"value", "ci95": [low, high],
         "n"}`, with `"chance"` where guessing scores something; `ci95` is None where
-        nothing was sampled. The same input gives the same figures.
+        nothing was sampled, and where items are too few, which `"note"` then says. `intervals`
+        says what intervals are of. The same input gives the same figures.
 
     Raises:
         UserError: the data does not fit the model, or the split is empty or has nothing that
@@ -79,6 +79,7 @@ def judge(
     sides = material.sides
     figures: dict[str, Any] = {
         "format_version": FORMAT_VERSION,
+        "intervals": INTERVALS,
         "run": {"name": config.name, "step": int(model.step), "seed": seed, "layout": layout},
         "data": {
             "name": dataset.name,
@@ -137,6 +138,7 @@ def _alignment(
     wanted = relevance(*pair)
     figures: dict[str, Any] = {
         "relevance": wanted.kind,
+        **({"relevance_note": wanted.note} if wanted.note else {}),
         "label_supervision": _supervision(dataset, config),
         "scorers": SCORERS[layout],
     }

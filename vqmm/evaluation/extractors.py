@@ -47,11 +47,15 @@ class Extractor(NamedTuple):
         taught: the network and its accuracy, with labels on the split that is judged, without
             them on training items that it was not taught on.
         items: training items that it was taught on.
+        labels: that it was taught. Nothing can be said of others, and items of these are left out.
+        untaught: items of the split that is judged whose label is another one.
     """
 
     kind: str
     taught: Taught
     items: int
+    labels: tuple[int, ...] = ()
+    untaught: int = 0
 
     @property
     def fingerprint(self) -> str:
@@ -62,6 +66,7 @@ class Extractor(NamedTuple):
         """How `evaluation.json` names it."""
         classes = int(self.taught.classifier.output_shape[-1])
         told = {"kind": self.kind, "split": "train", "items": self.items, "classes": classes}
+        told |= {"untaught": self.untaught} if self.untaught else {}
         return {**told, "accuracy": self.taught.accuracy, "fingerprint": self.fingerprint}
 
     def features(self, items: np.ndarray) -> np.ndarray:
@@ -124,9 +129,12 @@ def fingerprint(model: keras.Model) -> str:
 
 def _fit(items: np.ndarray, test_items: np.ndarray, train: Side, test: Side, seed: int) -> Extractor:
     labels, wanted = train.encoded.labels, test.encoded.labels
-    known, judged = labels >= 0, wanted >= 0
+    known = labels >= 0
+    names = np.unique(labels[known])
+    judged = np.isin(wanted, names)
     net = FeatureNet(seed=seed + 7)
-    if len(np.unique(labels[known])) > 1 and judged.any():
+    if len(names) > 1 and judged.any():
         taught = teach(net, items[known], labels[known], test_items[judged], wanted[judged], STEPS, seed)
-        return Extractor("labels", taught, int(known.sum()))
+        untaught = int((wanted >= 0).sum() - judged.sum())
+        return Extractor("labels", taught, int(known.sum()), tuple(names.tolist()), untaught)
     return Extractor("turns", teach_turns(net, [items], STEPS, seed), len(items))

@@ -89,7 +89,10 @@ def generation_section(
             together, resamples=resamples, seed=seed
         ).to_json()
         for given, target in (("audio", "image"), ("image", "audio")):
-            rows = np.flatnonzero(sides[given].encoded.labels >= 0)
+            # A label that the classifier was not taught would count as never recognised.
+            rows = np.flatnonzero(np.isin(sides[given].encoded.labels, extractors[target].labels))
+            if not len(rows):
+                continue
             items = source.carried(sides[given], rows, target, seed)
             seen = {"coherence": items}
             if target == "audio" and sound is not None:

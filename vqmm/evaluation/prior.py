@@ -15,6 +15,7 @@ from vqmm.evaluation.cost import cost_section
 from vqmm.evaluation.draws import PriorDraws
 from vqmm.evaluation.extractors import Extractor, SetJudge
 from vqmm.evaluation.generation import generation_section
+from vqmm.evaluation.intervals import INTERVALS
 from vqmm.evaluation.material import Material, spec_differences
 from vqmm.evaluation.memorising import memorising_section
 from vqmm.evaluation.reconstruction import waveforms
@@ -52,6 +53,7 @@ def judge_prior(
     count, resamples, seed = config.evaluate.generated, config.evaluate.bootstrap, config.seed
     figures: dict[str, Any] = {
         "format_version": FORMAT_VERSION,
+        "intervals": INTERVALS,
         "run": {"name": config.name, "step": int(prior.step), "seed": seed, "kind": prior.kind},
         "codebook": {"fingerprint": prior.fingerprint},
         "sampling": settings._asdict(),

@@ -13,6 +13,7 @@ from vqmm.metrics.bootstrap import Figure
 from vqmm.metrics.fidelity import MOST_DB, si_sdr
 from vqmm.metrics.frame_lines import frame_lines
 from vqmm.metrics.frechet import RESAMPLES
+from vqmm.metrics.interval_items import for_covariance, too_few
 from vqmm.metrics.mel_distance import multiscale_mel_distance
 
 LOUD_ENOUGH = 1e-8  # mean square of a recording that can be compared sample by sample
@@ -32,7 +33,7 @@ def voices_section(
 
     Args:
         recordings: f32[n, samples], what the Fréchet distance is measured from.
-        labels: i[n], -1 unknown.
+        labels: i[n], -1 unknown; what the extractor was not taught is left out of `recognised`.
         sounds: by voice f32[rows, samples], what became of the recordings in `rows`.
         extractor: of sound, see `fit_extractors`.
         log_mel: layer from waveforms to log-mel.
@@ -49,7 +50,7 @@ def voices_section(
     def seen(audio: np.ndarray) -> np.ndarray:
         return scaled(np.concatenate([np.asarray(log_mel(part)) for part in np.array_split(audio, 16)]))
 
-    real, known = extractor.features(seen(recordings)), labels[rows] >= 0
+    real, known = extractor.features(seen(recordings)), np.isin(labels[rows], extractor.labels)
     rate, original = log_mel.sample_rate, recordings[rows]
     heard = np.square(original, dtype="float64").mean(axis=1) > LOUD_ENOUGH  # silence has no ratio
 
@@ -65,13 +66,13 @@ def voices_section(
         if extractor.kind == "labels" and known.any():
             right = extractor.probabilities(items).argmax(1) == labels[rows]
             found["recognised"] = figure(right[known].astype("float64"))
-        found["frame_lines"] = figure(frame_lines(audio, log_mel.hop_length)[heard])
+        if heard.any():
+            found["frame_lines"] = figure(frame_lines(audio, log_mel.hop_length)[heard])
         if name != "real":
             distance = multiscale_mel_distance(original, audio, rate)
-            found |= {
-                "mel_distance": figure(distance),
-                "si_sdr": figure(np.clip(si_sdr(original, audio)[heard], -MOST_DB, MOST_DB)),
-            }
+            found["mel_distance"] = figure(distance)
+            if heard.any():
+                found["si_sdr"] = figure(np.clip(si_sdr(original, audio)[heard], -MOST_DB, MOST_DB))
             first = first or (distance, features)
             found["mel_gain"] = figure(first[0] - distance)
             found["frechet_gain"] = _frechet_gain(real, first[1], features, seed).to_json()
@@ -87,6 +88,9 @@ def _frechet_gain(real: np.ndarray, first: np.ndarray, other: np.ndarray, seed: 
         return one - two
 
     rng, count = np.random.default_rng(seed), len(first)
+    note = too_few(min(len(real), count), for_covariance(real.shape[1]))
+    if note:
+        return Figure(gain(slice(None)), None, count, note=note)
     drawn = [gain(rng.integers(count, size=count)) for _ in range(RESAMPLES)]
     low, high = np.percentile(drawn, [2.5, 97.5])
     return Figure(gain(slice(None)), (float(low), float(high)), count)

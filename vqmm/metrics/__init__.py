@@ -34,6 +34,7 @@ from vqmm.metrics.pairs import (
 )
 from vqmm.metrics.precision_recall import PrecisionRecall, precision_recall
 from vqmm.metrics.ranking import QueryFigures, expected_at_random, rank_queries
+from vqmm.metrics.relevance import Relevance, by_item, relevance
 from vqmm.metrics.retrieval import Ranked, RetrievalFigures, judge_ranked, judge_retrieval, rank_gallery
 from vqmm.metrics.scorers import (
     Fine,
@@ -59,6 +60,7 @@ __all__ = [
     "QueryFigures",
     "Ranked",
     "Rebuilt",
+    "Relevance",
     "RetrievalFigures",
     "Scorer",
     "SharingFigures",
@@ -67,6 +69,7 @@ __all__ = [
     "bag_of_codes",
     "bag_of_codes_scorer",
     "bootstrap_figure",
+    "by_item",
     "code_figures",
     "code_scorer",
     "code_transfer",
@@ -99,6 +102,7 @@ __all__ = [
     "psnr",
     "rank_gallery",
     "rank_queries",
+    "relevance",
     "sharing_figures",
     "ssim",
     "top1_confusion",

@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from vqmm.metrics.interval_items import FOR_MEAN, too_few
+
 CHUNK = 2_000_000  # drawn values held at once
 
 
@@ -15,24 +17,28 @@ class Figure(NamedTuple):
 
     Attributes:
         value: the figure itself.
-        ci95: lower and upper end of its 95 % interval; None where nothing was sampled.
+        ci95: lower and upper end of its 95 % interval; None where nothing was sampled, or of too few items.
         n: how many cases stand behind it.
         chance: what a random answer would score; None where there is no such thing.
+        note: why there is no interval, where items are too few; else "".
     """
 
     value: float
     ci95: tuple[float, float] | None
     n: int
     chance: float | None = None
+    note: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        """The layout of `evaluation.json`; `chance` is left out where there is none."""
+        """The layout of `evaluation.json`; `chance` and `note` are left out where there is none."""
         tree: dict[str, Any] = {
             "value": self.value,
             "ci95": None if self.ci95 is None else list(self.ci95),
             "n": self.n,
         }
-        return tree if self.chance is None else {**tree, "chance": self.chance}
+        if self.chance is not None:
+            tree["chance"] = self.chance
+        return {**tree, "note": self.note} if self.note else tree
 
 
 def bootstrap_figure(
@@ -44,8 +50,8 @@ def bootstrap_figure(
 ) -> Figure:
     """Mean or median of per-case values with its percentile bootstrap interval.
 
-    Cases are drawn with replacement; what they are judged against (the gallery of
-    a retrieval, say) stays as it is.
+    Cases are drawn with replacement, as if they were independent; what they are judged against (the
+    gallery of a retrieval, say) stays as it is. Of fewer than `FOR_MEAN` cases there is no interval.
 
     Args:
         values: f[n], one per case, n >= 1.
@@ -71,6 +77,9 @@ def bootstrap_figure(
         raise ValueError(f"statistic={statistic!r}; legal: mean, median")
     summary = np.mean if statistic == "mean" else np.median
     n = values.size
+    note = too_few(n, FOR_MEAN)
+    if note:
+        return Figure(float(summary(values)), None, n, chance, note)
     rng = np.random.default_rng(seed)
     rows = max(1, CHUNK // n)
     drawn = [
@@ -92,7 +101,8 @@ def histogram_figures(
 
     Entropies and usage of a resample lie below those of the sample, since some
     items are missing from it; an interval is therefore moved so that the mean of
-    the resamples falls on the value, and cut at the statistic's bounds.
+    the resamples falls on the value, and cut at the statistic's bounds. Of fewer than
+    `FOR_MEAN` items there is no interval.
 
     Args:
         histograms: f[n, K], one row per item (may be several histograms side by side).
@@ -108,6 +118,10 @@ def histogram_figures(
     n = len(histograms)
     if histograms.ndim != 2 or not n:
         raise ValueError(f"histograms of shape {histograms.shape}: give [items, codes], at least one item")
+    values = {name: float(statistic(histograms.sum(0))) for name, statistic in statistics.items()}
+    note = too_few(n, FOR_MEAN)
+    if note:
+        return {name: Figure(value, None, n, note=note) for name, value in values.items()}
     rng = np.random.default_rng(seed)
     even = np.full(n, 1.0 / n)
     rows = max(1, CHUNK // n)
@@ -117,8 +131,7 @@ def histogram_figures(
         for name, statistic in statistics.items():
             drawn[name].append(statistic(sums))
     figures = {}
-    for name, statistic in statistics.items():
-        value = float(statistic(histograms.sum(0)))
+    for name, value in values.items():
         resampled = np.concatenate(drawn[name])
         low, high = np.percentile(resampled, [2.5, 97.5]) + value - resampled.mean()
         low, high = np.clip([min(low, value), max(high, value)], *bounds[name])

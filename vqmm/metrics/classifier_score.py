@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from vqmm.metrics.bootstrap import Figure
+from vqmm.metrics.interval_items import for_classes, too_few
 
 
 def classifier_score(probabilities: np.ndarray, resamples: int = 200, seed: int = 0) -> Figure:
@@ -17,7 +18,7 @@ def classifier_score(probabilities: np.ndarray, resamples: int = 200, seed: int 
     Args:
         probabilities: f[n, classes], rows sum to 1.
         resamples, seed: of the interval, which is moved so that the mean of the resamples
-            falls on the value, and cut at the bounds.
+            falls on the value, and cut at the bounds. There is none of no more items than classes.
 
     Raises:
         ValueError: for rows that do not sum to 1.
@@ -26,6 +27,9 @@ def classifier_score(probabilities: np.ndarray, resamples: int = 200, seed: int 
     if p.ndim != 2 or not len(p) or not np.allclose(p.sum(axis=1), 1.0, atol=1e-3):
         raise ValueError(f"probabilities of shape {p.shape}: give [items, classes] whose rows sum to 1")
     value = _score(p)
+    note = too_few(len(p), for_classes(p.shape[1]))
+    if note:
+        return Figure(value, None, len(p), note=note)
     rng = np.random.default_rng(seed)
     drawn = np.array([_score(p[rng.integers(len(p), size=len(p))]) for _ in range(resamples)])
     low, high = np.percentile(drawn, [2.5, 97.5]) + value - drawn.mean()

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from vqmm.metrics.bootstrap import Figure
+from vqmm.metrics.interval_items import for_covariance, too_few
 
 RESAMPLES = 50  # each costs an eigenvalue decomposition
 
@@ -30,7 +31,8 @@ def frechet_distance(real: np.ndarray, fake: np.ndarray, resamples: int = RESAMP
     Args:
         real, fake: f[n, F] and f[m, F], n and m at least 2.
         resamples: of the items of `fake`, for the interval; it is moved so that the mean of
-            the resamples falls on the value, since a resample lies farther off.
+            the resamples falls on the value, since a resample lies farther off. There is none where
+            either set has no more items than features.
         seed: of the draws.
 
     Raises:
@@ -39,8 +41,9 @@ def frechet_distance(real: np.ndarray, fake: np.ndarray, resamples: int = RESAMP
     real, fake = checked_features(real, fake)
     mean, root = real.mean(axis=0), _root(np.cov(real, rowvar=False))
     value = _distance(mean, root, fake)
-    if not resamples:
-        return Figure(value, None, len(fake))
+    note = too_few(min(len(real), len(fake)), for_covariance(real.shape[1])) if resamples else ""
+    if note or not resamples:
+        return Figure(value, None, len(fake), note=note)
     rng = np.random.default_rng(seed)
     drawn = np.array(
         [_distance(mean, root, fake[rng.integers(len(fake), size=len(fake))]) for _ in range(resamples)]
@@ -59,7 +62,8 @@ def frechet_difference(
 
     Args:
         ours, theirs: one a seed, as many of each, all of the same items in the same order.
-        resamples: of the items; the interval is moved so that their mean falls on the value.
+        resamples: of the items; the interval is moved so that their mean falls on the value. There is
+            none of no more items than features.
         seed: of the draws.
 
     Returns:
@@ -82,6 +86,9 @@ def frechet_difference(
 
     rng = np.random.default_rng(seed)
     value = apart(slice(None))
+    note = too_few(count, for_covariance(max(one.real.shape[1] for side in sides for one in side)))
+    if note:
+        return Figure(value, None, count, note=note)
     drawn = np.array([apart(rng.integers(count, size=count)) for _ in range(resamples)])
     low, high = np.percentile(drawn, [2.5, 97.5]) + value - drawn.mean()
     return Figure(value, (float(min(low, value)), float(max(high, value))), count)

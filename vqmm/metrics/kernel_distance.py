@@ -7,6 +7,7 @@ from sklearn.metrics.pairwise import polynomial_kernel
 
 from vqmm.metrics.bootstrap import Figure
 from vqmm.metrics.frechet import checked_features
+from vqmm.metrics.interval_items import FOR_SET, too_few
 
 MOST = 4000  # items of each side that are compared: their kernels take 128 MB each
 
@@ -19,7 +20,7 @@ def kernel_distance(
     Binkowski et al. 2018 on Inception features call it KID; here all items are compared at once. It
     may be below 0. For the interval the items of both sides are drawn anew; two draws of one item are
     not a pair, else each resample would lie farther off. Between sets of the same distribution it is
-    wider than it need be.
+    wider than it need be. Of fewer than `FOR_SET` items on either side there is none.
 
     Args:
         real, fake: f[n, F] and f[m, F], n and m at least 2; of more than `MOST` a sample.
@@ -50,10 +51,12 @@ def kernel_distance(
         return own - 2.0 * between
 
     value = float(estimates(np.ones((1, len(real))), np.ones((1, len(fake))))[0])
+    note = too_few(min(len(real), len(fake)), FOR_SET)
+    if note:
+        return Figure(value, None, len(fake), note=note)
     left = _drawn(rng, len(real), resamples)
     drawn = estimates(left, left if paired else _drawn(rng, len(fake), resamples))
-    # Of very few items a resample may hold one alone, and no pair.
-    low, high = np.percentile(drawn[np.isfinite(drawn)], [2.5, 97.5])
+    low, high = np.percentile(drawn, [2.5, 97.5])
     return Figure(value, (float(min(low, value)), float(max(high, value))), len(fake))
 
 

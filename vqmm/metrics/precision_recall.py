@@ -8,6 +8,7 @@ import numpy as np
 from sklearn.neighbors import NearestNeighbors
 
 from vqmm.metrics.bootstrap import Figure, bootstrap_figure
+from vqmm.metrics.interval_items import FOR_SET, too_few
 
 
 class PrecisionRecall(NamedTuple):
@@ -29,7 +30,8 @@ def precision_recall(
 
     An item lies among others when it is in a ball around one of them that reaches to its
     `neighbours`-th nearest of its own kind. Both depend on the number of items: compare sets
-    of the same size.
+    of the same size. The intervals take the balls as they are; there are none where either set has
+    fewer than `FOR_SET` items.
 
     Args:
         real, fake: f[n, F] and f[m, F].
@@ -44,6 +46,9 @@ def precision_recall(
             f"{len(real)} real and {len(fake)} fake items with neighbours={neighbours}: need more items"
         )
     found = [_among(a, b, neighbours).astype("float64") for a, b in ((fake, real), (real, fake))]
+    note = too_few(min(len(real), len(fake)), FOR_SET)
+    if note:
+        return PrecisionRecall(*(Figure(float(x.mean()), None, len(x), note=note) for x in found))
     return PrecisionRecall(*(bootstrap_figure(x, resamples=resamples, seed=seed) for x in found))
 
 

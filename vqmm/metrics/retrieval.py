@@ -67,8 +67,8 @@ def judge_retrieval(
 
     Args:
         scorer: from a slice of queries to scores f[queries, gallery].
-        query_groups: i[n].
-        gallery_groups: i[m].
+        query_groups: i[n]; negative is unknown, and such a query is left out.
+        gallery_groups: i[m]; what is unknown here is relevant to none.
         resamples, seed: of the bootstrap over queries.
 
     Raises:
@@ -82,7 +82,8 @@ def rank_gallery(scorer: Scorer, query_groups: np.ndarray, gallery_groups: np.nd
     ranked, counts, rows = [], [], []
     for start in range(0, len(query_groups), BLOCK):
         block = slice(start, start + BLOCK)
-        relevant = query_groups[block, None] == gallery_groups[None, :]
+        # A negative group is unknown: two unknown items do not belong together.
+        relevant = (query_groups[block, None] == gallery_groups[None, :]) & (query_groups[block, None] >= 0)
         kept = relevant.any(axis=1)
         if kept.any():
             ranked.append(rank_queries(scorer(block)[kept], relevant[kept]))

@@ -10,11 +10,13 @@ import numpy as np
 import tensorflow as tf
 from keras import ops, tree
 
+from vqmm.errors import UserError
 from vqmm.models.autoencoder import MODALITIES
 from vqmm.models.prior import Prior
-from vqmm.models.sampling import drawn, guided, gumbel, least_certain, only_likely, still_hidden
-from vqmm.models.token_layout import HIDDEN
+from vqmm.models.sampling import drawn, guided, gumbel, least_certain, still_hidden
+from vqmm.models.token_layout import HIDDEN, TokenLayout
 from vqmm.networks.transformer import Cache
+from vqmm.sampling_limits import check_limits, check_top_k
 
 
 class Settings(NamedTuple):
@@ -23,12 +25,14 @@ class Settings(NamedTuple):
     Attributes:
         steps: of parallel decoding, shared codes included; both these and the rest, where they are drawn,
             take one at least, so that 1 is 2 for items from nothing.
-        temperature: of the tokens' distributions, one for all or by modality (1 where it is not named);
-            0 takes the likeliest.
+        temperature: of the tokens' distributions, one for all or by modality (1 where it is not named), up
+            to 100. 0 is greedy: the likeliest code at each place, the most certain places first; nothing
+            is random then, and every seed gives the same.
         randomness: Gumbel noise on which tokens are kept first, relative; it falls to 0 with the steps.
-        guidance: weight of classifier-free guidance, one for all or by modality; 0 is none.
-        top_k: likeliest codes that may be drawn; 0: all.
-        top_p: their least total probability; 1: all.
+            Not used where the temperature is 0.
+        guidance: weight of classifier-free guidance, one for all or by modality, up to 100; 0 is none.
+        top_k: likeliest codes that may be drawn, at most those that the largest section has; 0: all.
+        top_p: their least total probability at the temperature; 1: all.
         retries: how often `Generator` draws an item anew that does not give its shared codes again.
     """
 
@@ -48,6 +52,20 @@ class Settings(NamedTuple):
         """Temperature in a section; that of the shared codes is the highest."""
         return _in_section(self.temperature, section, 1.0)
 
+    def check(self, layout: TokenLayout) -> None:
+        """Refuses what no prior, or none of this layout, can sample by.
+
+        Raises:
+            UserError: a value outside its limits, or a modality that there is none of.
+        """
+        check_limits(self._asdict())
+        for name in ("temperature", "guidance"):
+            given = getattr(self, name)
+            unknown = [key for key in given if key not in MODALITIES] if isinstance(given, Mapping) else []
+            if unknown:
+                raise UserError(f"{name} of {unknown[0]!r}: give it of {' or '.join(MODALITIES)}")
+        check_top_k(self.top_k, {section.name: section.choices for section in layout.sections})
+
 
 class Sampler:
     """Fills hidden tokens.
@@ -60,11 +78,15 @@ class Sampler:
     Args:
         prior: its kind decides.
         settings: how to sample.
+
+    Raises:
+        UserError: settings outside their limits, see `Settings.check`.
     """
 
     def __init__(self, prior: Prior, settings: Settings | None = None):
         self.prior = prior
         self.settings = settings or Settings()
+        self.settings.check(prior.tokens)
         self._noise = keras.random.SeedGenerator(0)
         self._compiled: dict[Any, Callable[..., Any]] = {}
 
@@ -160,13 +182,14 @@ class Sampler:
                 if name not in filled:
                     pieces.append(here)
                     continue
-                likely = only_likely(scores[name], self.settings.top_k, self.settings.top_p)
-                choice = drawn(likely, self.settings.heat(name), self._noise)
+                heat = self.settings.heat(name)
+                choice = drawn(scores[name], heat, self._noise, self.settings.top_k, self.settings.top_p)
                 logs = ops.log_softmax(scores[name], axis=-1)
                 confidence = ops.take_along_axis(logs, choice[..., None], axis=-1)[..., 0]
-                shuffled = gumbel(ops.shape(confidence), self._noise)
-                # Shared codes decide what an item is of: settling the surest first would favour some.
-                confidence = shuffled if name == "shared" else confidence + noise * shuffled
+                if heat:  # else greedy: the surest first, and nothing is random
+                    shuffled = gumbel(ops.shape(confidence), self._noise)
+                    # Shared codes decide what an item is of: settling the surest first would favour some.
+                    confidence = shuffled if name == "shared" else confidence + noise * shuffled
                 hidden = here < 0
                 again = least_certain(confidence, hidden, left[name])
                 fresh = ops.where(hidden, choice + offsets[part], here)
@@ -240,8 +263,9 @@ class Sampler:
                     logits = halves[0]
                     if guide and (steered or name != "shared"):
                         logits = guided(logits, halves[-1], settings.weight(name))
-                    likely = only_likely(logits, settings.top_k, settings.top_p)
-                    choice = drawn(likely, settings.heat(name), self._noise) + ops.take(offsets, place)
+                    heat = settings.heat(name)
+                    choice = drawn(logits, heat, self._noise, settings.top_k, settings.top_p)
+                    choice = choice + ops.take(offsets, place)
                     given = ops.slice(tokens, (0, place), (batch, 1))
                     before = ops.where(given < 0, choice, given)
                     return place + 1, before, ops.slice_update(tokens, (0, place), before), caches

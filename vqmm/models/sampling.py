@@ -8,7 +8,7 @@ from typing import Any
 import keras
 from keras import ops
 
-NEVER = -1e9
+SMALLEST = 1.2e-38  # normal float32: what a smaller temperature counts as
 
 
 def still_hidden(step: int, steps: int, count: int) -> int:
@@ -40,24 +40,28 @@ def guided(conditional: Any, unconditional: Any, guidance: Any) -> Any:
 
 
 def only_likely(logits: Any, top_k: int = 0, top_p: float = 1.0) -> Any:
-    """Logits f32[..., K] with the less likely choices ruled out.
+    """Logits f32[..., K] with minus infinity for the less likely choices.
+
+    First `top_k`, then `top_p` of what that leaves.
 
     Args:
-        logits: of the choices.
-        top_k: so many of the likeliest stay; 0: all.
+        logits: of the choices, the temperature applied.
+        top_k: so many of the likeliest stay, and what is as likely as the last of them; 0: all.
         top_p: the likeliest stay until their probabilities add up to this; at least one does
             (nucleus sampling, Holtzman et al. 2020). 1: all.
     """
     choices = logits.shape[-1]
     if 0 < top_k < choices:
         least = ops.top_k(logits, top_k, sorted=True)[0][..., -1:]
-        logits = ops.where(logits < least, NEVER, logits)
+        logits = ops.where(logits < least, -math.inf, logits)
     if top_p < 1.0:
         ordered = ops.flip(ops.sort(logits, axis=-1), axis=-1)
         shares = ops.softmax(ordered, axis=-1)
         before = ops.cumsum(shares, axis=-1) - shares
-        least = ops.min(ops.where(before < top_p, ordered, -NEVER), axis=-1, keepdims=True)
-        logits = ops.where(logits < least, NEVER, logits)
+        # The first always stays, however small top_p is.
+        inside = ops.logical_or(before < top_p, ops.arange(choices) == 0)
+        least = ops.min(ops.where(inside, ordered, math.inf), axis=-1, keepdims=True)
+        logits = ops.where(logits < least, -math.inf, logits)
     return logits
 
 
@@ -67,10 +71,26 @@ def gumbel(shape: Any, seed: Any) -> Any:
     return -ops.log(-ops.log(draw))
 
 
-def drawn(logits: Any, temperature: float, seed: Any) -> Any:
-    """A choice from each row of logits f32[..., K], i32[...]; temperature 0 takes the likeliest."""
+def drawn(logits: Any, temperature: float, seed: Any, top_k: int = 0, top_p: float = 1.0) -> Any:
+    """Samples a choice from each row of logits.
+
+    The temperature is applied first, then `top_k`, then `top_p`, as in Hugging Face transformers: the
+    nucleus is one of the probabilities that are sampled from. What these rule out is never chosen.
+
+    Args:
+        logits: f32[..., K], finite.
+        temperature: divides the logits; 0 takes the likeliest choice, the first of equal ones, and
+            draws no random number.
+        seed: a `keras.random.SeedGenerator`; not used at temperature 0.
+        top_k, top_p: see `only_likely`.
+
+    Returns:
+        i32[...].
+    """
     if temperature:
-        logits = logits / temperature + gumbel(ops.shape(logits), seed)
+        # The likeliest stands at 0: no temperature, however small, makes it infinite.
+        scaled = (logits - ops.max(logits, axis=-1, keepdims=True)) / max(temperature, SMALLEST)
+        logits = only_likely(scaled, top_k, top_p) + gumbel(ops.shape(logits), seed)
     return ops.cast(ops.argmax(logits, axis=-1), "int32")
 
 
@@ -85,6 +105,6 @@ def least_certain(confidence: Any, hidden: Any, keep_hidden: Any) -> Any:
     Returns:
         bool[B, T].
     """
-    order = ops.argsort(ops.where(hidden, confidence, -NEVER), axis=-1)
+    order = ops.argsort(ops.where(hidden, confidence, math.inf), axis=-1)
     rank = ops.argsort(order, axis=-1)
     return ops.logical_and(hidden, rank < keep_hidden[:, None])

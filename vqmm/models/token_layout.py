@@ -10,7 +10,7 @@ import numpy as np
 from vqmm.errors import UserError
 from vqmm.models.codes import Codes
 from vqmm.models.vqvae import VQVAE
-from vqmm.quantizers import JointQuantizer
+from vqmm.quantizers import JointQuantizer, ProjectedQuantizer
 from vqmm.tokens import TokenFile
 
 HIDDEN = -1  # a token that is not known
@@ -140,6 +140,8 @@ def _section(quantizer: Any, name: str, grid: tuple[int, int]) -> Section:
     start, stop = quantizer.ranges[name]
     part = quantizer.parts[name] if isinstance(quantizer, JointQuantizer) else quantizer
     each = part.codes_per_token
+    while isinstance(part, ProjectedQuantizer):
+        part = part.inner  # whose levels the codes are of
     sizes = [level.num_codes for level in part.parts] if each > 1 else []
     levels = each if len(sizes) == each and len(set(sizes)) == 1 else 1  # heads share all codes
     length = grid[0] * grid[1] * each

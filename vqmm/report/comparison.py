@@ -8,6 +8,7 @@ from typing import Any
 
 from vqmm.evaluation.compared_figures import FIGURES
 from vqmm.evaluation.comparison import Interval, Spread
+from vqmm.evaluation.intervals import NOTE
 from vqmm.metrics import Figure
 from vqmm.report.comparison_plots import costs_plot, quality_plot
 from vqmm.report.gallery import Gallery
@@ -56,6 +57,7 @@ def render_comparison(
         ],
         left_out=_left_out(rows),
         against=against,
+        intervals=NOTE,
         seeds=seeds,
         quality=quality,
         bars=quality_plot(rows, seeds),
@@ -136,7 +138,8 @@ def _figure(spread: Spread | None, seeds: int) -> dict[str, str]:
     if math.isinf(spread.mean):
         return {"text": "not reached", "under": ""}
     if seeds == 1:
-        return {"text": f"{spread.mean:.4g}", "under": _interval(spread.ci95[0] if spread.ci95 else None)}
+        under = _interval(spread.ci95[0] if spread.ci95 else None)
+        return {"text": f"{spread.mean:.4g}", "under": under or "".join(spread.notes[:1])}
     return {"text": f"{spread.mean:.4g} ({spread.low:.4g}–{spread.high:.4g})", "under": ""}
 
 
@@ -146,8 +149,10 @@ def _interval(ci95: Interval) -> str:
 
 def _cell(figure: Figure | None) -> dict[str, str]:
     """What a cell says and how it looks: `sure` where the interval leaves out zero."""
-    if figure is None or figure.ci95 is None:
+    if figure is None:
         return {"text": "–", "under": "", "kind": ""}
+    if figure.ci95 is None:
+        return {"text": f"{figure.value:+.4f}", "under": figure.note, "kind": ""}
     low, high = figure.ci95
     return {
         "text": f"{figure.value:+.4f}",

@@ -12,10 +12,12 @@ def number(figure: Any, digits: int = 3, scale: float = 1.0) -> str:
     return f"{value * scale:,.{digits}f}"
 
 
-def interval(figure: Mapping[str, Any], digits: int = 3, scale: float = 1.0) -> str:
-    """Its 95 % interval, "" where it has none."""
-    if figure["ci95"] is None:
+def interval(figure: Any, digits: int = 3, scale: float = 1.0) -> str:
+    """The 95 % interval of a figure, or that it is of too few items; "" where nothing was sampled."""
+    if not isinstance(figure, Mapping):
         return ""
+    if figure.get("ci95") is None:
+        return f"no interval, n = {figure['n']}" if figure.get("note") else ""
     low, high = (f"{end * scale:,.{digits}f}" for end in figure["ci95"])
     return f"{low} to {high}"
 

@@ -13,8 +13,9 @@ import yaml
 from vqmm.config import Config
 from vqmm.encoding import KINDS
 from vqmm.evaluation import Material, Side
-from vqmm.evaluation.alignment import by_item, coded, continuous_scorer, make_scorers, relevance
-from vqmm.metrics import Scorer, item_histograms, top1_confusion
+from vqmm.evaluation.alignment import coded, continuous_scorer, make_scorers
+from vqmm.evaluation.intervals import NOTE
+from vqmm.metrics import Scorer, by_item, item_histograms, relevance, top1_confusion
 from vqmm.models import VQVAE
 from vqmm.report.cards import card, noun_of, rebuilt_pictures, rebuilt_sounds
 from vqmm.report.code_plots import agreement_plot, private_codes_plot, shared_codes_plot
@@ -55,6 +56,7 @@ def render_report(
         labels=material.labels,
         curves=curves_plot(log),
         versions=VERSIONS,
+        intervals=NOTE,
         judges=judges_of(figures["generation"], figures["data"]["name"]) if "generation" in figures else [],
         trained_with=trained_with(config),
         **(_codes(model, material, figures) if isinstance(model, VQVAE) else {}),

@@ -11,6 +11,7 @@ from vqmm.config import Config
 from vqmm.evaluation import Material, waveforms
 from vqmm.evaluation.draws import codes_of
 from vqmm.evaluation.extractors import Extractor, scaled
+from vqmm.evaluation.intervals import NOTE
 from vqmm.evaluation.memorising import nearest_training
 from vqmm.models.generator import Drawn, Generator
 from vqmm.report.cards import Card, card
@@ -46,6 +47,7 @@ def render_prior_report(
     return template("prior.html", number=number, interval=interval, duration=duration).render(
         figures=figures,
         judges=judges_of(figures["generation"], figures["data"]["name"]),
+        intervals=NOTE,
         pairs=page.pairs(),
         carried=[page.carried("audio", "image"), page.carried("image", "audio")],
         nearest=[page.nearest("image"), page.nearest("audio")],

@@ -39,9 +39,9 @@ def retrieval_plot(retrieval: Mapping[str, Any]) -> str:
             for place, name in enumerate(rows):
                 figure = _figure(section, name)
                 ours = not name.startswith("kmeans")
-                axes.plot(
-                    figure["ci95"], [place, place], color=colour, lw=4, alpha=0.35, solid_capstyle="butt"
-                )
+                # Of too few queries there is a point alone.
+                ends = figure["ci95"] or [figure["value"]] * 2
+                axes.plot(ends, [place, place], color=colour, lw=4, alpha=0.35, solid_capstyle="butt")
                 axes.plot(figure["value"], place, "o", color=colour, ms=6, mfc=colour if ours else "white")
                 axes.annotate(
                     f"{figure['value']:.3f}",

@@ -14,7 +14,7 @@ from vqmm.data.batches import Part
 from vqmm.data.records import Dataset
 from vqmm.encoding import codebook_fingerprint
 from vqmm.errors import UserError
-from vqmm.models import Prior, layout_of
+from vqmm.models import Prior, Settings, layout_of
 from vqmm.training.cluster import lost_workers_told
 from vqmm.training.continuation import continuation
 from vqmm.training.loop import Training, deterministic_ops
@@ -87,8 +87,10 @@ def build_prior(config: Config, tokenizer: Run, labels: Sequence[str]) -> Prior:
         raise UserError("this config has no prior section")
     keras.utils.set_random_seed(config.seed)
     try:
+        layout = layout_of(tokenizer.model)
+        Settings(**spec.sampling.model_dump()).check(layout)
         return Prior(
-            layout_of(tokenizer.model).to_config(),
+            layout.to_config(),
             dim=spec.dim,
             depth=spec.depth,
             heads=spec.heads,

@@ -5,16 +5,24 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Mapping
 from contextlib import nullcontext
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
-from vqmm.metrics import Scorer, code_scorer, cosine_scorer, pooled, rank_queries
+from vqmm.metrics import Scorer, code_scorer, cosine_scorer, pooled, rank_gallery, relevance
 from vqmm.models import VQVAE, Adversary
 
 MOST_PAIRS = 512
 OVER_ALL_ITEMS = ("commitment", "codebook", "entropy")  # of both modalities; other terms are over pairs
+
+
+class _Items(NamedTuple):
+    """Items of one modality: where they first stand among the pairs, and what they belong to, i64[n]."""
+
+    rows: np.ndarray
+    items: np.ndarray
+    labels: np.ndarray
 
 
 class Validation:
@@ -22,7 +30,7 @@ class Validation:
 
     Args:
         model: that is trained.
-        batches: batch dicts; the first `MOST_PAIRS` rows are kept in memory.
+        batches: batch dicts of `paired_evaluation_batches`; the first `MOST_PAIRS` rows are kept in memory.
 
     Attributes:
         batches: what is kept, as dicts of arrays.
@@ -64,7 +72,8 @@ class Validation:
             The means of the loss terms and figures that `model.test_step` returns, over the items
             that each is a mean of, and `loss`, the sum of the terms; `retrieval_map`, the mean
             over both directions of the mean average precision by code distance (by
-            cosine where the model has no codes); and `usage_RANGE`, the share of a range's
+            cosine where the model has no codes), of each item once and by the `relevance` of
+            `evaluate`; and `usage_RANGE`, the share of a range's
             codes that came up.
         """
         averaged = self.model.averages_in_place() if isinstance(self.model, Adversary) else nullcontext()
@@ -97,20 +106,19 @@ class Validation:
         return found
 
     def _retrieval(self, codes: dict[str, np.ndarray]) -> float | None:
-        """None where no recording has a picture that belongs to it."""
-        groups = self._groups()
-        present = {name: self._column(f"{name}_mask") for name in codes}
-        if not all(mask.any() for mask in present.values()):
+        """As `evaluate` counts, each item once; None where no recording has a picture that belongs to it."""
+        held = {name: self._items(name) for name in codes}
+        wanted = relevance(held["audio"], held["image"])
+        if not wanted.covered:
             return None
+        groups = {"audio": wanted.audio, "image": wanted.image}
+        vectors = {name: codes[name][held[name].rows][groups[name] >= 0] for name in codes}
+        groups = {name: found[found >= 0] for name, found in groups.items()}
         found = []
         for query, gallery in itertools.permutations(codes):
-            sides = codes[query][present[query]], codes[gallery][present[gallery]]
-            scores = (self._by_codes(*sides) if self._coded else _by_cosine(*sides))(slice(None))
-            relevant = groups[present[query], None] == groups[None, present[gallery]]
-            kept = relevant.any(axis=1)
-            if not kept.any():
-                return None
-            found.append(rank_queries(scores[kept], relevant[kept]).map.mean())
+            sides = vectors[query], vectors[gallery]
+            scorer = self._by_codes(*sides) if self._coded else _by_cosine(*sides)
+            found.append(rank_gallery(scorer, groups[query], groups[gallery]).figures.map.mean())
         return float(np.mean(found))
 
     def _by_codes(self, queries: np.ndarray, gallery: np.ndarray) -> Scorer:
@@ -120,10 +128,11 @@ class Validation:
             return code_scorer(table[queries - first], gallery - first, table)
         return _by_cosine(table[queries - first], table[gallery - first])
 
-    def _groups(self) -> np.ndarray:
-        """Same number = relevant: the label where there is one, else the pair's own number."""
-        labels = self._column("label").astype("int64")
-        return np.where(labels >= 0, labels, -1 - np.arange(len(labels)))
+    def _items(self, modality: str) -> _Items:
+        """The recordings or pictures of the pairs, each once, however many pairs it is in."""
+        records, first = np.unique(self._column(f"{modality}_row"), return_index=True)
+        rows = np.sort(first[records >= 0])
+        return _Items(rows, *(self._column(f"{modality}_{name}")[rows] for name in ("item", "label")))
 
     def _column(self, name: str) -> np.ndarray:
         return np.concatenate([batch[name] for batch in self.batches])
