@@ -88,6 +88,12 @@ def every_kind() -> dict[str, bytes]:
     key = chunk(b"tRNS", struct.pack(">H", 3))
     found["png 2 bits key"] = png(grey // 64, 2, 0, key)
     found["png 4 bits key"] = png(grey // 16, 4, 0, key)
+    for bits in (2, 4):
+        found[f"png {bits} bits"] = png(grey >> (8 - bits), bits, 0)
+        colours = bytes(np.random.default_rng(bits).integers(0, 256, 3 << bits).astype(np.uint8))
+        parts = chunk(b"PLTE", colours), chunk(b"tRNS", b"\0\x80")
+        found[f"png {bits} bits palette"] = png(grey >> (8 - bits), bits, 3, parts[0])
+        found[f"png {bits} bits palette alpha"] = png(grey >> (8 - bits), bits, 3, *parts)
     found["jpeg RGB"] = saved(picture, "JPEG", quality=90)
     found["jpeg progressive"] = saved(picture, "JPEG", progressive=True)
     found["jpeg L"] = saved(picture.convert("L"), "JPEG")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from PIL import Image, ImageOps
 from picture_files import exif
+from PIL import Image, ImageOps
 
 from vqmm.data.orientation import TURNS, orientation_of
 from vqmm.data.pixels import Pixels, upright

@@ -1,4 +1,4 @@
-"""Metadata of a PNG file is told from its pixels, and never costs them."""
+"""Metadata of a PNG file is kept apart from its pixels, and never costs them."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import zlib
 
 import numpy as np
 import pytest
-from PIL import Image
 from picture_files import chunk, drawing, exif, png, saved, with_chunks
+from PIL import Image
 
 from vqmm.data.png_chunks import PROFILE_BYTES, read_png
 

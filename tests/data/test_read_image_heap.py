@@ -1,4 +1,4 @@
-"""No decoder shows stale memory: the same bytes read twice, the heap filled differently, give the same answer."""
+"""No decoder shows stale memory: two readings of the same bytes over a differently filled heap are equal."""
 
 from __future__ import annotations
 

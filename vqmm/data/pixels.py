@@ -10,6 +10,7 @@ import numpy.typing as npt
 from vqmm.data.orientation import TURNS
 
 LARGE_SIDE = 1_024  # pixels of the longer side that are enough to find and crop content in
+REQUEST_PIXELS = 16_000_000  # of all pictures of one request: one of 4,000 x 4,000, 3 s and 0.7 GB in a graph
 FAINT = 0.1  # of full scale: what differs less from black vanishes on it
 
 

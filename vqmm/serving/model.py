@@ -116,6 +116,9 @@ class ServedModel:
             except UnicodeDecodeError as error:  # the graph's message quotes bytes of a file
                 said = bytes(error.object).decode("utf-8", "replace")
                 raise tf.errors.InvalidArgumentError(None, None, said) from None
+            except tf.errors.DataLossError:  # of the zlib stream that holds a PNG file's profile
+                said = "the picture has a damaged colour profile (iCCP); save it as sRGB"
+                raise tf.errors.InvalidArgumentError(None, None, said) from None
             return {key: value.numpy() for key, value in found.items()}
 
         return run
