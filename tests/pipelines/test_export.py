@@ -89,7 +89,7 @@ def test_onnx_is_measured_as_the_others_are(verb, tiny_run, tiny_data, tmp_path,
 @pytest.mark.parametrize(
     "more, said",
     [
-        (("--request-pixels", 3), "--request-pixels 3; 4 is the least"),
+        (("--formats", "saved_model", "--request-pixels", 3), "--request-pixels 3; 4 is the least"),
         (
             ("--formats", "savedmodel"),
             "'savedmodel' (did you mean 'saved_model'?); legal: saved_model, litert",
