@@ -200,3 +200,12 @@ def test_the_pixels_of_a_request_are_limited_together():
         read(tf.constant([*files, files[0]]))
     with pytest.raises(tf.errors.InvalidArgumentError, match="Invalid PNG"):  # 800: it came to decoding
         read(tf.constant([files[0][:60], files[1]]))
+
+
+def test_a_file_of_endless_parts_is_refused(readers):
+    many = with_chunks(WHOLE, *[chunk(b"tEXt", b"")] * 1_200)
+    junk = encoded(drawing("RGB"), "JPEG")
+    for data in (many, junk[:20] + bytes(1_200) + junk[20:]):  # behind the first segment
+        with pytest.raises(tf.errors.InvalidArgumentError, match="1024 chunks or segments.*save it anew"):
+            readers["plain"]([data])
+    assert readers["plain"]([with_chunks(WHOLE, *[chunk(b"tEXt", b"")] * 900)]).shape == (1, 32, 48, 3)

@@ -13,7 +13,7 @@ from vqmm.data.png_chunks import PNG_SIGNATURE
 from vqmm.export.graph_bytes import GraphBytes, joined, name_number
 from vqmm.export.srgb_profile import is_srgb_profile
 
-MOST_PARTS = 16_384  # chunks or segments that are walked through: a file of 16 MiB has some 2,000
+MOST_PARTS = 1_024  # chunks or segments that are walked through, and one more for each KiB of the file
 MOST_PACKED = 4_096  # bytes of a packed profile that is inflated: those of sRGB have up to 2,700
 _CHUNKS = ("iCCP", "gAMA", "cHRM", "sRGB", "eXIf", "tRNS")
 _EXIF, _PROFILE = name_number("Exif\0\0"), name_number("ICC_PROF")
@@ -80,8 +80,12 @@ def picture_header(data: Any, grey: Any) -> PictureHeader:
         "the picture has a colour profile (ICC) or a gamma or chromaticities (gAMA, cHRM) other than sRGB; "
         "save it as sRGB"
     )
+    parts = (
+        f"the picture has more than {MOST_PARTS} chunks or segments, and more than one for each KiB; "
+        "save it anew"
+    )
     checks = [
-        tf.debugging.Assert(marks.whole, [f"the picture has more than {MOST_PARTS} chunks or segments"]),
+        tf.debugging.Assert(marks.whole, [parts]),
         tf.debugging.Assert(~marks.foreign & is_srgb_profile(marks.profile), [colours]),
     ]
     with tf.control_dependencies(checks):
@@ -102,7 +106,7 @@ def _walk(file: GraphBytes, start: int, found: Any, step: Callable[[Any, Any], A
         lambda place, done, found: ~done & (place < file.length),
         lambda place, done, found: step(place, found),
         begin,
-        maximum_iterations=MOST_PARTS,
+        maximum_iterations=tf.cast(MOST_PARTS + file.length // 1_024, tf.int32),
         parallel_iterations=1,
     )
     return done | (place >= file.length), found
