@@ -1,4 +1,4 @@
-"""Files in which readers have differed: equal codes, or a refusal, are told from other codes."""
+"""Forms of files in which readers have differed: equal codes, a refusal, and other codes are kept apart."""
 
 from __future__ import annotations
 
