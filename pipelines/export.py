@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.cli import local_path, run
+from vqmm.data.pixels import REQUEST_PIXELS
 from vqmm.errors import UserError, nearest
 from vqmm.export.quantize import PRECISIONS
 
@@ -39,6 +40,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"of {', '.join(FORMATS)}; litert is all four (default: %(default)s)",
     )
     parser.add_argument("--data", metavar="DATA", help="folder that prepare left")
+    parser.add_argument(
+        "--request-pixels",
+        type=int,
+        default=REQUEST_PIXELS,
+        metavar="N",
+        help="pixels that the pictures of one request may have together (default: %(default)s)",
+    )
     parser.add_argument("--verify", action="store_true", help="compare codes with the run's model")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
@@ -52,6 +60,10 @@ def main(args: argparse.Namespace) -> None:
         raise UserError(
             f"{why}: add --data DATA, or choose --formats saved_model,litert_fp32,litert_fp16,litert_dynamic"
             + (" without --verify" if args.verify else "")
+        )
+    if args.request_pixels < 4:
+        raise UserError(
+            f"--request-pixels {args.request_pixels}; 4 is the least, {REQUEST_PIXELS} the default"
         )
     if args.out.exists() and not args.out.is_dir():
         raise UserError(f"--out {args.out} is a file; an export is a folder")
@@ -70,7 +82,9 @@ def main(args: argparse.Namespace) -> None:
     written: dict[str, Path] = {}
     if "saved_model" in formats:
         _tell("SavedModel")
-        written["saved_model"] = write_saved_model(model, config, args.out / "saved_model")
+        written["saved_model"] = write_saved_model(
+            model, config, args.out / "saved_model", args.request_pixels
+        )
     if precisions:
         samples = None
         if dataset is not None and "int8" in precisions:
@@ -115,6 +129,7 @@ def _formats(text: str) -> list[str]:
 def _parity(model: Any, config: Any, dataset: Any, written: dict[str, Path], out: Path) -> dict[str, Any]:
     from vqmm.atomic import write_atomic
     from vqmm.export.parity import compare, reference
+    from vqmm.export.picture_parity import compare_pictures
     from vqmm.export.runners import litert_runners, onnx_runners, saved_model_runners
     from vqmm.export.samples import sample_items
 
@@ -127,6 +142,11 @@ def _parity(model: Any, config: Any, dataset: Any, written: dict[str, Path], out
         openers = {"saved_model": saved_model_runners, "onnx": onnx_runners}
         runners = openers.get(name, litert_runners)(path)
         found[name] = {**compare(model, wanted, runners), "bytes": size_of(path)}
+        if name == "saved_model" and "image" in items:  # the only format that reads files
+            files = compare_pictures(config.data.image, items["image"], runners)
+            found[name]["signatures"]["encode_image_bytes"] = files
+            if files["differ"]:
+                _tell(f"encode_image_bytes gives other codes than prepare for: {', '.join(files['differ'])}")
     write_atomic(out / "parity.json", json.dumps(found, indent=2) + "\n")
     return found
 

@@ -30,7 +30,7 @@ HELP = {
     "hits": "items that a search may ask for or score anew",
     "body_bytes": "bytes of one request",
     "seconds": "seconds that a recording may last",
-    "pixels": "pixels that a picture may have",
+    "pixels": "pixels that all pictures of one request may have together",
     "timeout_s": "seconds to the answer",
     "poll_s": "seconds between two looks for a newer version or index",
     "drain_s": "seconds for accepted requests when it stops",

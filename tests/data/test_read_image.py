@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from picture_files import chunk, png, saved
+from PIL import Image, ImageChops, ImageCms
 
 from vqmm.config import ImageSpec
 from vqmm.data.read_image import load_image
@@ -119,3 +120,93 @@ def test_damaged_pictures_have_a_reason(tmp_path: Path) -> None:
     (tmp_path / "text.png").write_text("this is no picture")
     assert "none of PNG, JPEG" in _refused(tmp_path / "text.png", FRAME)
     assert "no such file" in _refused(tmp_path / "absent.png", FRAME)
+
+
+SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+
+
+def _swapped() -> bytes:
+    """sRGB's profile, red and green swapped: pixels (r, g, b) mean the colour (g, r, b)."""
+    return SRGB.replace(b"rXYZ", b"????").replace(b"gXYZ", b"rXYZ").replace(b"????", b"gXYZ")
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "P"])
+def test_a_profile_is_obeyed_in_each_format(tmp_path: Path, kind: str, mode: str) -> None:
+    if kind != "PNG" and (mode == "P" or (kind, mode) == ("JPEG", "RGBA")):
+        return
+    picture = Image.fromarray(np.asarray(_drawing())[:, :, [1, 0, 2]])
+    picture = picture.convert(mode, palette=Image.Palette.ADAPTIVE)
+    picture.save(tmp_path / "a", kind, icc_profile=_swapped(), **({} if kind == "PNG" else {"quality": 95}))
+    np.testing.assert_allclose(load_image(tmp_path / "a", FRAME)[12, 16], RED, atol=10)
+    picture.save(tmp_path / "b", kind, icc_profile=SRGB, **({} if kind == "PNG" else {"quality": 95}))
+    np.testing.assert_allclose(load_image(tmp_path / "b", FRAME)[12, 16], (20, 230, 30), atol=10)
+
+
+@pytest.mark.parametrize("profile", [b"no profile", bytes(3_000), SRGB[:200], SRGB])
+def test_a_profile_that_cannot_be_used_costs_no_picture(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, profile: bytes
+) -> None:
+    _drawing().convert("L").save(tmp_path / "a.png", icc_profile=profile)
+    _drawing().convert("L").save(tmp_path / "b.png")
+    found = load_image(tmp_path / "a.png", FRAME)
+    np.testing.assert_array_equal(found, load_image(tmp_path / "b.png", FRAME))
+    assert "profile" in caplog.text and "ignored" in caplog.text and "a.png" in caplog.text
+
+
+def test_gamma_of_a_png_file_is_obeyed(tmp_path: Path) -> None:
+    for channels, kind in ((1, 0), (3, 2)):
+        for bits in (8, 16):
+            half = np.full((24, 32, channels), 2**bits // 2 - 1)  # half of the light, by a gamma of 1
+            data = png(half, bits, kind, chunk(b"gAMA", struct.pack(">I", 100_000)))
+            (tmp_path / "a.png").write_bytes(data)
+            expected = (1.055 * 0.5 ** (1 / 2.4) - 0.055) * 255
+            np.testing.assert_allclose(load_image(tmp_path / "a.png", FRAME), expected, atol=1)
+
+
+@pytest.mark.parametrize("bits, kind", [(1, 0), (2, 0), (4, 0), (8, 0), (16, 0), (8, 2), (16, 2)])
+def test_a_colour_key_is_transparent_at_any_depth(tmp_path: Path, bits: int, kind: int) -> None:
+    """White paper under the key's colour; a sample that differs by its lowest bit is shown."""
+    channels, key = 3 if kind else 1, min(2**bits - 1, 300 if bits == 16 else 1)
+    samples = np.full((24, 32, channels), key)
+    samples[:, 16:] = 0 if bits == 1 else key ^ 1
+    stated = struct.pack(">H", key) * channels
+    (tmp_path / "a.png").write_bytes(png(samples, bits, kind, chunk(b"tRNS", stated)))
+    found = load_image(tmp_path / "a.png", FRAME)
+    assert (found[:, :14] == 255).all()
+    shown = (0 if bits == 1 else key ^ 1) / (2**bits - 1) * 255
+    np.testing.assert_allclose(found[:, 18:], shown, atol=0.51)
+
+
+@pytest.mark.parametrize("channels, kind", [(1, 0), (2, 4), (3, 2), (4, 6)])
+def test_sixteen_bits_are_rounded_not_cut(tmp_path: Path, channels: int, kind: int) -> None:
+    samples = np.random.default_rng(0).integers(0, 65536, (24, 32, channels))
+    (tmp_path / "a.png").write_bytes(png(samples, 16, kind))
+    colour = samples[:, :, :-1] if channels % 2 == 0 else samples
+    alpha = samples[:, :, -1:] / 65535 if channels % 2 == 0 else 1.0
+    expected = np.broadcast_to((colour / 65535 * alpha + 1 - alpha) * 255, (24, 32, 3))
+    np.testing.assert_allclose(load_image(tmp_path / "a.png", FRAME), expected, atol=0.501)
+
+
+def test_metadata_of_a_jpeg_costs_no_picture(tmp_path: Path) -> None:
+    whole = saved(_drawing(), "JPEG", quality=95)
+    segment = b"\xff\xed" + struct.pack(">H", 65_535) + b"Photoshop 3.0\0".ljust(65_533, b"8")
+    large = whole[:2] + segment * 40 + whole[2:]
+    wrong = saved(_drawing(), "JPEG", quality=95, exif=b"Exif\0\0MM\0*\xff\xff\xff\xff")
+    (tmp_path / "a.jpg").write_bytes(whole)
+    expected = load_image(tmp_path / "a.jpg", FRAME)
+    for data in (large, wrong):
+        (tmp_path / "b.jpg").write_bytes(data)
+        np.testing.assert_array_equal(load_image(tmp_path / "b.jpg", FRAME), expected)
+
+
+def test_cmyk_without_adobes_marker_is_no_negative(tmp_path: Path) -> None:
+    """Pillow writes the marker: here it is taken out, and the inks are inverted before."""
+    inks = ImageChops.invert(_drawing().convert("CMYK"))
+    data = saved(inks, "JPEG", quality=95)
+    place = data.index(b"\xff\xee")
+    size = struct.unpack_from(">H", data, place + 2)[0]
+    (tmp_path / "a.jpg").write_bytes(data[:place] + data[place + 2 + size :])
+    found = load_image(tmp_path / "a.jpg", FRAME)
+    np.testing.assert_allclose(found[12, 16], RED, atol=8)
+    np.testing.assert_allclose(found[2, 2], BLACK, atol=8)

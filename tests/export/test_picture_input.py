@@ -1,9 +1,12 @@
 import io
+import struct
+import zlib
 
 import numpy as np
 import pytest
 import tensorflow as tf
-from PIL import Image, ImageDraw
+from picture_files import chunk, every_kind, exif, saved, with_chunks
+from PIL import Image, ImageCms, ImageDraw
 
 from vqmm.config import ImageSpec
 from vqmm.data.read_image import load_image
@@ -104,3 +107,105 @@ def test_too_many_pixels_are_refused_by_the_header(kind):
     head = whole[: len(whole) // 2 if kind == "JPEG" else whole.index(b"IDAT")]  # could not be decoded
     with pytest.raises(tf.errors.InvalidArgumentError, match="99"):
         read(tf.constant([head]))
+
+
+FILES = {name: data for name, data in every_kind().items() if name.startswith(("png", "jpeg"))}
+SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+WHOLE = saved(drawing("RGB"), "PNG")
+
+
+def read_both(readers, tmp_path, data, spec="plain"):
+    (tmp_path / "a").write_bytes(data)
+    return readers[spec]([data])[0].numpy() * 255, load_image(tmp_path / "a", SPECS[spec]).astype(float)
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("spec", ["plain", "trimmed"])
+def test_every_kind_of_file_is_read_as_in_preparation(readers, tmp_path, name, spec):
+    found, expected = read_both(readers, tmp_path, FILES[name], spec)
+    assert np.ptp(expected) > 80
+    np.testing.assert_allclose(found, expected, atol=1.01 if name.startswith("png") else 2)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_the_orientation_of_exif_is_obeyed(readers, tmp_path, orientation):
+    upright = Image.open(io.BytesIO(WHOLE)).convert("RGB")
+    undo = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}  # Pillow's transpositions that store it so
+    stored = upright if orientation == 1 else upright.transpose(Image.Transpose(undo[orientation]))
+    (tmp_path / "b").write_bytes(WHOLE)
+    twin = load_image(tmp_path / "b", SPECS["plain"])
+    for order in "<>":
+        data = exif(orientation, order)
+        found, expected = read_both(
+            readers, tmp_path, with_chunks(saved(stored, "PNG"), chunk(b"eXIf", data))
+        )
+        np.testing.assert_allclose(found, twin, atol=1.01)
+        np.testing.assert_array_equal(expected, twin)
+        jpeg = saved(stored, "JPEG", quality=95, subsampling=0, exif=b"Exif\0\0" + data)
+        found, expected = read_both(readers, tmp_path, jpeg)
+        np.testing.assert_allclose(found, expected, atol=2)
+        assert np.abs(found - twin).mean() < 1.5
+
+
+@pytest.mark.parametrize("damage", [b"", b"II*\0", exif(6)[:20], exif(9), b"MM\0*" + b"\xff" * 30])
+def test_damaged_exif_is_upright_at_both_doors(readers, tmp_path, damage):
+    found, expected = read_both(readers, tmp_path, with_chunks(WHOLE, chunk(b"eXIf", damage)))
+    np.testing.assert_allclose(found, expected, atol=1.01)
+
+
+def test_what_means_srgb_is_read(readers, tmp_path):
+    gamma = chunk(b"gAMA", struct.pack(">I", 45_455))
+    points = chunk(b"cHRM", struct.pack(">8I", 31270, 32900, 64000, 33000, 30000, 60000, 15000, 6000))
+    linear = chunk(b"gAMA", struct.pack(">I", 100_000))
+    for parts in ((gamma,), (gamma, points), (linear, chunk(b"sRGB", b"\0"))):
+        found, expected = read_both(readers, tmp_path, with_chunks(WHOLE, *parts))
+        np.testing.assert_allclose(found, expected, atol=1.01)
+    for data in (
+        saved(drawing("RGB"), "PNG", icc_profile=SRGB),
+        saved(drawing("RGB"), "JPEG", quality=95, icc_profile=SRGB),
+        with_chunks(WHOLE, chunk(b"iCCP", b"no profile\0\0" + zlib.compress(bytes(2**21)))),
+    ):
+        found, expected = read_both(readers, tmp_path, data)
+        np.testing.assert_allclose(found, expected, atol=2)
+
+
+def test_other_colours_are_refused_by_name(readers):
+    swapped = SRGB.replace(b"rXYZ", b"????").replace(b"gXYZ", b"rXYZ").replace(b"????", b"gXYZ")
+    wide = chunk(b"cHRM", struct.pack(">8I", 31270, 32900, 68000, 32000, 26500, 69000, 15000, 6000))
+    for data in (
+        saved(drawing("RGB"), "PNG", icc_profile=swapped),
+        saved(drawing("RGB"), "JPEG", icc_profile=swapped),
+        saved(drawing("RGB"), "JPEG", icc_profile=SRGB + bytes(90_000)),  # of several segments
+        with_chunks(WHOLE, chunk(b"gAMA", struct.pack(">I", 100_000))),
+        with_chunks(WHOLE, wide),
+    ):
+        with pytest.raises(tf.errors.InvalidArgumentError, match=r"\(ICC\).*gAMA, cHRM.*save it as sRGB"):
+            readers["plain"]([data])
+
+
+@pytest.mark.parametrize("size, mode", [((2050, 60), "RGB"), ((97, 4100), "RGBA"), ((2500, 2300), "L")])
+def test_a_large_picture_is_reduced_as_in_preparation(readers, tmp_path, size, mode):
+    picture = drawing("RGB").resize(size, Image.Resampling.BICUBIC)
+    if mode == "RGBA":
+        picture.putalpha(Image.linear_gradient("L").resize(size))
+    for spec in ("plain", "trimmed"):
+        found, expected = read_both(readers, tmp_path, saved(picture.convert(mode), "PNG"), spec)
+        np.testing.assert_allclose(found, expected, atol=1.01)
+
+
+def test_the_pixels_of_a_request_are_limited_together():
+    read = picture_reader(ImageSpec(height=8, width=8), request_pixels=1_000)
+    files = [encoded(Image.new("L", (20, 20), 9), kind) for kind in ("PNG", "JPEG")]
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"(?s)1200.*1000 is the most: send fewer"):
+        read(tf.constant([*files, files[0]]))
+    with pytest.raises(tf.errors.InvalidArgumentError, match="Invalid PNG"):  # 800: it came to decoding
+        read(tf.constant([files[0][:60], files[1]]))
+
+
+def test_a_file_of_endless_parts_is_refused(readers):
+    many = with_chunks(WHOLE, *[chunk(b"tEXt", b"")] * 1_200)
+    junk = encoded(drawing("RGB"), "JPEG")
+    for data in (many, junk[:20] + bytes(1_200) + junk[20:]):  # behind the first segment
+        with pytest.raises(tf.errors.InvalidArgumentError, match="1024 chunks or segments.*save it anew"):
+            readers["plain"]([data])
+    assert readers["plain"]([with_chunks(WHOLE, *[chunk(b"tEXt", b"")] * 900)]).shape == (1, 32, 48, 3)

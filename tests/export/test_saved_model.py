@@ -202,7 +202,7 @@ def test_a_gan_on_the_grid_without_private_codes(tiny_config, tiny_data, tmp_pat
 @pytest.fixture
 def stubbed(monkeypatch):
     """Writing without tracing."""
-    monkeypatch.setattr(saved_model, "serving_signatures", lambda model, config: {})
+    monkeypatch.setattr(saved_model, "serving_signatures", lambda model, config, pixels: {})
     monkeypatch.setattr(saved_model, "write_signatures", lambda model, signatures, folder: folder.mkdir())
 
 

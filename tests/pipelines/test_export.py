@@ -24,6 +24,10 @@ def test_all_formats_and_their_parity(verb, tiny_run, tiny_data, tmp_path):
         assert f"parity: {name}" in said.err
         assert parity[name]["bytes"] == files[name]["bytes"] > 10_000
         assert parity[name]["signatures"]["encode_audio"]["items"] == 8
+    by_files = parity["saved_model"]["signatures"]["encode_image_bytes"]
+    assert by_files["items"] == 11 and by_files["differ"] == [] and by_files["agreement"] == 1
+    assert list(by_files["refused"]) == ["PNG with a linear gamma"]
+    assert "encode_image_bytes" not in parity["litert_fp32"]["signatures"]
     assert parity["saved_model"]["agreement"] == 1 and parity["litert_fp32"]["agreement"] > 0.999
     assert parity["litert_int8"]["agreement"] > 0.95
     opened = open_run(tiny_run)
@@ -85,6 +89,7 @@ def test_onnx_is_measured_as_the_others_are(verb, tiny_run, tiny_data, tmp_path,
 @pytest.mark.parametrize(
     "more, said",
     [
+        (("--formats", "saved_model", "--request-pixels", 3), "--request-pixels 3; 4 is the least"),
         (
             ("--formats", "savedmodel"),
             "'savedmodel' (did you mean 'saved_model'?); legal: saved_model, litert",

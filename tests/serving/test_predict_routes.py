@@ -4,6 +4,9 @@ import json
 import numpy as np
 import pytest
 import tensorflow as tf
+from picture_files import chunk, with_chunks
+
+from vqmm.export.warmup import square_png
 
 PREDICT = "/v1/models/vqmm:predict"
 
@@ -89,6 +92,21 @@ def test_a_file_whose_bytes_are_no_text_is_told(served):
     body = {"signature_name": "encode_audio_bytes", "instances": [{"b64": "gICAgAAAAACAgICA"}]}
     said = served.http.post(PREDICT, json=body)  # TensorFlow quotes the bytes
     assert said.status_code == 400 and "RIFF" in said.json()["error"], said.text
+
+
+def test_pictures_of_a_request_are_limited_together(served):
+    rows = [{"b64": base64.b64encode(square_png((80, 80, 1))).decode()}] * 2  # 10,000 pixels are allowed
+    body = {"signature_name": "encode_image_bytes", "instances": rows}
+    said = served.http.post(PREDICT, json=body)
+    assert said.status_code == 413 and "12800 pixels together; 10000" in said.json()["error"]
+    assert served.http.post(PREDICT, json={**body, "instances": rows[:1]}).status_code == 200
+
+
+def test_a_damaged_profile_is_refused_by_name(served):
+    data = with_chunks(square_png((16, 16, 1)), chunk(b"iCCP", b"name\0\0no zlib stream"))
+    rows = [{"b64": base64.b64encode(data).decode()}]
+    said = served.http.post(PREDICT, json={"signature_name": "encode_image_bytes", "instances": rows})
+    assert said.status_code == 400 and "damaged colour profile" in said.json()["error"], said.text
 
 
 def test_limits_and_ranges(served):

@@ -9,48 +9,62 @@ import tensorflow as tf
 
 from vqmm.config import ImageSpec
 from vqmm.data import framing as rules
+from vqmm.data.pixels import FAINT, REQUEST_PIXELS, largest_side
+from vqmm.export.graph_pixels import decode_picture, reduce_picture
 from vqmm.export.graph_sound import percentile
+from vqmm.export.picture_header import picture_header, picture_shape
 
-PNG = b"\x89PNG\r\n\x1a\n"
 
-
-def picture_reader(spec: ImageSpec) -> Callable[[Any], Any]:
+def picture_reader(spec: ImageSpec, request_pixels: int = REQUEST_PIXELS) -> Callable[[Any], Any]:
     """Makes the function from picture files to the model's pictures.
 
-    What `vqmm.data.read_image.load_image` does: alpha is laid over the background, colours
-    become `spec.channels`, then `frame_picture`. A camera's orientation mark is not obeyed.
+    What `vqmm.data.read_image.load_image` does: the orientation of EXIF is obeyed, large
+    pictures are reduced, colour keys and alpha are laid over the background, colours become
+    `spec.channels`, then `frame_picture`. Colours that are not sRGB are refused.
 
     Args:
         spec: of the config.
+        request_pixels: that the headers of all files of one call may state together.
 
     Returns:
         Function from str[B] (PNG, JPEG) to f32[B, height, width, channels] in 0..1. In the
-        graph it raises InvalidArgumentError for what is no such file, is smaller than 2 x 2
-        pixels or, by its header, has more than `spec.max_pixels`.
+        graph it raises InvalidArgumentError, before anything is decoded, for what is no such
+        file, is smaller than 2 x 2 pixels, has more than `spec.max_pixels`, has with the
+        others more than `request_pixels`, or has a profile, gamma or chromaticities other than sRGB.
     """
     shape = (spec.height, spec.width, spec.channels)
 
-    def read_one(data: Any) -> Any:
-        jpeg = tf.io.is_jpeg(data)
-        known = jpeg | (tf.strings.substr(data, 0, 8) == PNG)
-        with tf.control_dependencies([tf.debugging.Assert(known, ["the picture is neither PNG nor JPEG"])]):
-            size = tf.cond(jpeg, lambda: tf.io.extract_jpeg_shape(data)[:2], lambda: _png_size(data))
-        pixels = tf.reduce_prod(tf.cast(size, tf.int64))
-        legal = (tf.reduce_min(size) >= 2) & (pixels <= spec.max_pixels)
-        told = ["the picture has", size, f"rows and columns; 2 x 2 to {spec.max_pixels} pixels can be read"]
-        with tf.control_dependencies([tf.debugging.Assert(legal, told)]):  # before anything is decoded
-            picture = tf.cond(
-                jpeg,
-                # The transform that Pillow uses; the quicker one is some levels off.
-                lambda: tf.io.decode_jpeg(data, dct_method="INTEGER_ACCURATE"),
-                lambda: tf.io.decode_png(data),
-            )
-        picture = tf.cast(tf.ensure_shape(picture, (None, None, None)), tf.float32) / 255.0
-        picture = _as_channels(picture, spec.channels, spec.background == "dark")
-        return tf.ensure_shape(frame(picture, spec), shape)
+    side = largest_side(spec.height, spec.width)
+
+    def shape_of(data: Any) -> Any:
+        stated = picture_shape(data)
+        size = stated[:2]
+        legal = (tf.reduce_min(size) >= 2) & (_pixels(size) <= spec.max_pixels)
+        said = ["the picture has", size, f"rows and columns; 2 x 2 to {spec.max_pixels} pixels can be read"]
+        with tf.control_dependencies([tf.debugging.Assert(legal, said)]):
+            return tf.identity(stated)
+
+    def read_one(item: Any) -> Any:
+        data, stated = item
+        grey = stated[2] == 1
+        samples = decode_picture(data, picture_header(data, grey))
+        picture = reduce_picture(samples, tf.maximum(1, tf.reduce_max(stated[:2]) // side))
+        return tf.ensure_shape(frame(_as_channels(picture, grey, spec), spec), shape)
 
     def read(files: Any) -> Any:
-        found = tf.map_fn(read_one, files, fn_output_signature=tf.TensorSpec(shape, tf.float32))
+        stated = tf.map_fn(shape_of, files, fn_output_signature=tf.TensorSpec((3,), tf.int32))
+        total = tf.reduce_sum(_pixels(stated[:, :2]))
+        said = [
+            "the pictures of the request have",
+            total,
+            f"pixels; {request_pixels} is the most: send fewer",
+        ]
+        with tf.control_dependencies([tf.debugging.Assert(total <= request_pixels, said)]):
+            items = tf.identity(files), stated
+        # One after another: what a picture takes while it is decoded is not taken several times.
+        found = tf.map_fn(
+            read_one, items, parallel_iterations=1, fn_output_signature=tf.TensorSpec(shape, tf.float32)
+        )
         return tf.round(found * 255.0) / 255.0  # records hold bytes
 
     return read
@@ -89,29 +103,22 @@ def frame(picture: Any, spec: ImageSpec) -> Any:
     return framed
 
 
-def _png_size(data: Any) -> Any:
-    """Height and width that the header of a PNG states, i32[2]."""
-    stated = tf.io.decode_raw(tf.strings.substr(data, 16, 8), tf.int32, little_endian=False)
-    return tf.reverse(stated, [0])
+def _pixels(sizes: Any) -> Any:
+    return tf.reduce_prod(tf.cast(sizes, tf.int64), axis=-1)
 
 
-def _as_channels(picture: Any, channels: int, dark: bool) -> Any:
-    count = tf.shape(picture)[2]
-    with_alpha = (count == 2) | (count == 4)
-    alpha = tf.where(with_alpha, picture[:, :, -1:], 1.0)
-    colour = tf.cond(with_alpha, lambda: picture[:, :, :-1], lambda: picture)
-    colour = tf.cond(tf.shape(colour)[2] == 1, lambda: tf.tile(colour, [1, 1, 3]), lambda: colour)
-    colour = tf.ensure_shape(colour, (None, None, 3))
-    ground = tf.constant(0.0 if dark else 1.0)
-    if dark:
-        contrast = tf.reduce_sum(tf.abs(colour) * alpha) / tf.maximum(3 * tf.reduce_sum(alpha), 1e-6)
-        ground = tf.where(contrast < 0.1, 1.0, 0.0)
-    laid = colour * alpha + ground * (1.0 - alpha)
-    colour = tf.where(with_alpha, laid, colour)
-    if channels == 3:
+def _as_channels(picture: Any, grey: Any, spec: ImageSpec) -> Any:
+    """Lays a picture, colour times alpha and alpha, over the background; see `vqmm.data.pixels.flatten`."""
+    colour, alpha = picture[:, :, :3], picture[:, :, 3:]
+    ground = tf.constant(1.0)
+    if spec.background == "dark":
+        faint = tf.reduce_sum(colour) < FAINT * tf.maximum(3 * tf.reduce_sum(alpha), 1e-6)
+        ground = tf.where(faint, 1.0, 0.0)
+    colour = colour + ground * (1.0 - alpha)
+    if spec.channels == 3:
         return colour
-    grey = tf.tensordot(colour, tf.constant(rules.LUMA), 1)[:, :, None]
-    return tf.where(count <= 2, colour[:, :, :1], grey)
+    luma = tf.tensordot(colour, tf.constant(rules.LUMA), 1)[:, :, None]
+    return tf.where(grey, colour[:, :, :1], luma)
 
 
 def _border(picture: Any) -> Any:

@@ -11,6 +11,7 @@ from typing import Any
 import tensorflow as tf
 
 from vqmm.config import Config
+from vqmm.data.pixels import REQUEST_PIXELS
 from vqmm.errors import UserError
 from vqmm.export.metadata import describe
 from vqmm.export.signatures import Signature, serving_signatures
@@ -22,7 +23,9 @@ from vqmm.training.lock import hold
 EXTRA = "assets.extra"
 
 
-def write_saved_model(model: VQVAE, config: Config, folder: str | Path) -> Path:
+def write_saved_model(
+    model: VQVAE, config: Config, folder: str | Path, request_pixels: int = REQUEST_PIXELS
+) -> Path:
     """Writes the next version of a model, whole or not at all.
 
     A version is built beside the folder's versions under a name that is no number, which
@@ -32,10 +35,11 @@ def write_saved_model(model: VQVAE, config: Config, folder: str | Path) -> Path:
         model: with codes.
         config: of its run.
         folder: holds the versions, one a folder, 1 upwards; made where it is missing.
+        request_pixels: that all pictures of one request may have together, by their headers.
 
     Returns:
         The folder of the new version. Beside the SavedModel it holds `assets.extra/vqmm.json`
-        (`describe`) and warm-up requests for TensorFlow Serving.
+        (`describe`, and `limits` in pixels) and warm-up requests for TensorFlow Serving.
 
     Raises:
         UserError: `folder` is a file, another process is writing into it, or it is full.
@@ -49,10 +53,11 @@ def write_saved_model(model: VQVAE, config: Config, folder: str | Path) -> Path:
         part, place = folder / f".{version}.part", folder / str(version)
         shutil.rmtree(part, ignore_errors=True)
         try:
-            signatures = serving_signatures(model, config)
+            signatures = serving_signatures(model, config, request_pixels)
             write_signatures(model, signatures, part)
             (part / EXTRA).mkdir()
-            facts = describe(model, config, signatures)
+            limits = {"request_pixels": request_pixels, "picture_pixels": config.data.image.max_pixels}
+            facts = {**describe(model, config, signatures), "limits": limits}
             (part / EXTRA / "vqmm.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
             spec = config.data.image
             picture = (spec.height, spec.width, spec.channels)

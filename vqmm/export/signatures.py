@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from vqmm.config import Config
+from vqmm.data.pixels import REQUEST_PIXELS
 from vqmm.export.picture_input import picture_reader
 from vqmm.export.wav_input import wav_reader
 from vqmm.export.waveform import inverter
@@ -57,11 +58,14 @@ def tensor_signatures(
     return found
 
 
-def serving_signatures(model: VQVAE, config: Config) -> dict[str, Signature]:
+def serving_signatures(
+    model: VQVAE, config: Config, request_pixels: int = REQUEST_PIXELS
+) -> dict[str, Signature]:
     """The signatures of the SavedModel, any batch: `tensor_signatures` and what needs more of TensorFlow.
 
     `encode_audio_bytes` takes `audio_bytes` str[B], WAV files; `encode_image_bytes` takes
-    `image_bytes` str[B], PNG or JPEG files; both prepare them as `prepare` does.
+    `image_bytes` str[B], PNG or JPEG files, of at most `request_pixels` pixels together by their
+    headers; both prepare them as `prepare` does.
     `decode_audio` also gives the waveform, `audio` f32[B, samples]. Codes that lie outside their
     range raise InvalidArgumentError.
     """
@@ -71,7 +75,10 @@ def serving_signatures(model: VQVAE, config: Config) -> dict[str, Signature]:
         decode = found[f"decode_{modality}"]
         checked = _checked(model, modality, decode, invert if modality == "audio" else None)
         found[f"decode_{modality}"] = signature(checked, decode.inputs)
-    readers = {"audio": wav_reader(config.data.audio), "image": picture_reader(config.data.image)}
+    readers = {
+        "audio": wav_reader(config.data.audio),
+        "image": picture_reader(config.data.image, request_pixels),
+    }
     for modality, read in readers.items():
         files = {f"{modality}_bytes": tf.TensorSpec((None,), tf.string, name=f"{modality}_bytes")}
         encode = _after(read, found[f"encode_{modality}"].function)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 import tempfile
 import threading
 import warnings
@@ -15,6 +16,7 @@ import tensorflow as tf
 from PIL import Image
 
 from vqmm.config import Config
+from vqmm.data.png_chunks import PNG_SIGNATURE
 from vqmm.data.read_audio import load_audio
 from vqmm.data.read_image import IMAGE_FORMATS, load_image
 from vqmm.data.windows import cut, loudest_start, window_start
@@ -95,23 +97,44 @@ class MediaReader:
         return Medium(np.asarray(self._windowed(samples))[None], len(samples))
 
 
-def check_pixels(files: npt.NDArray[Any], most: int) -> None:
-    """Refuses pictures whose header states more than `most` pixels; others are left to the graph.
+def check_pixels(files: npt.NDArray[Any], picture_most: int, request_most: int) -> None:
+    """Refuses pictures by the pixels that their headers state; what has no such header is left to the graph.
+
+    Args:
+        files: bytes of PNG and JPEG files, objects [n].
+        picture_most: pixels that one of them may have.
+        request_most: pixels that all of them may have together.
 
     Raises:
         Refused: 413.
     """
+    total = 0
     for row, data in enumerate(files):
         try:
-            with _pictures, warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                wide, high = Image.open(io.BytesIO(data), formats=("PNG", "JPEG")).size
+            wide, high = _stated_size(data)
         except Image.DecompressionBombError as error:
-            raise Refused(413, f"picture {row}: {error}; {most} pixels is the most") from None
-        except Exception:  # the graph tells what is wrong with it
+            raise Refused(413, f"picture {row}: {error}; {picture_most} pixels is the most") from None
+        except Exception:  # the graph says what is wrong with it
             continue
+        total += wide * high
+        most = min(picture_most, request_most)
         if wide * high > most:
             raise Refused(413, f"picture {row} has {wide} x {high} pixels; {most} is the most")
+    if total > request_most:
+        raise Refused(
+            413,
+            f"the pictures of the request have {total} pixels together; {request_most} is the most: "
+            "send several requests, or smaller pictures",
+        )
+
+
+def _stated_size(data: bytes) -> tuple[int, int]:
+    """Width and height by the header alone."""
+    if data.startswith(PNG_SIGNATURE):  # Pillow would read on to the pixels, texts and all
+        return struct.unpack_from(">II", data, 16)
+    with _pictures, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return Image.open(io.BytesIO(data), formats=("JPEG",)).size
 
 
 def png_of(picture: npt.NDArray[np.float32]) -> bytes:

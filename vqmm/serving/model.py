@@ -37,6 +37,7 @@ class ServedModel:
         signatures: by name, with `inputs` and `outputs` as `vqmm.json` has them.
         config: of the run.
         media: reads files for it.
+        request_pixels: that all pictures of one request may have together.
 
     Raises:
         UserError: it cannot be loaded.
@@ -59,6 +60,9 @@ class ServedModel:
             raise UserError(f"{folder} is no export of vqmm that can be served: {said}") from None
         self._definitions = stored.meta_graphs[0].signature_def
         self.media = MediaReader(self.config, settings)
+        # Exports of version 0.1 state no limit.
+        exported = self.facts.get("limits", {}).get("request_pixels", settings.pixels)
+        self.request_pixels = min(settings.pixels, exported)
         self._batchers = {
             name: Batcher(self._runner(name), settings, name, partial(seen, name)) for name in self.signatures
         }
@@ -115,6 +119,9 @@ class ServedModel:
                 found = function(**tensors)
             except UnicodeDecodeError as error:  # the graph's message quotes bytes of a file
                 said = bytes(error.object).decode("utf-8", "replace")
+                raise tf.errors.InvalidArgumentError(None, None, said) from None
+            except tf.errors.DataLossError:  # of the zlib stream that holds a PNG file's profile
+                said = "the picture has a damaged colour profile (iCCP); save it as sRGB"
                 raise tf.errors.InvalidArgumentError(None, None, said) from None
             return {key: value.numpy() for key, value in found.items()}
 

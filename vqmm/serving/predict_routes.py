@@ -40,7 +40,8 @@ def predict_routes(service: Service, workers: Workers) -> APIRouter:
     def read(body: bytes, model: ServedModel) -> Call:
         call = read_call(body, model.signatures, service.settings.rows)
         if "image_bytes" in call.inputs:
-            check_pixels(call.inputs["image_bytes"], model.media.image.max_pixels)
+            most = model.media.image.max_pixels
+            check_pixels(call.inputs["image_bytes"], most, model.request_pixels)
         return call
 
     async def answer(request: Request, version: int | None = None) -> Response:

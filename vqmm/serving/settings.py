@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from vqmm.data.pixels import REQUEST_PIXELS
+
 
 class Settings(BaseModel):
     """Limits of a service; every one is an option of `pipelines.serve`.
@@ -17,7 +19,8 @@ class Settings(BaseModel):
         hits: items that one search may ask for or score anew.
         body_bytes: of one request.
         seconds: that a recording may last; the model's own limit holds as well.
-        pixels: that a picture may have by its header; the model's own limit holds as well.
+        pixels: that all pictures of one request may have together, by their headers; the limits of
+            the model and of its export hold as well.
         timeout_s: from the first byte of a request to its answer, in seconds.
         poll_s: between two looks for a newer version or index, in seconds.
         drain_s: that accepted requests are given when the service stops, in seconds.
@@ -33,7 +36,7 @@ class Settings(BaseModel):
     hits: int = Field(default=1000, ge=1)
     body_bytes: int = Field(default=16 * 2**20, ge=1)
     seconds: float = Field(default=60.0, gt=0)
-    pixels: int = Field(default=16_000_000, ge=4)
+    pixels: int = Field(default=REQUEST_PIXELS, ge=4)
     timeout_s: float = Field(default=30.0, gt=0)
     poll_s: float = Field(default=5.0, gt=0)
     drain_s: float = Field(default=30.0, gt=0)
