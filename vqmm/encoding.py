@@ -20,6 +20,7 @@ from vqmm.data.shards import Modality
 from vqmm.errors import UserError
 from vqmm.models import VQVAE, Codes
 from vqmm.tokens import TokenFile, fingerprint
+from vqmm.value_ranges import check_values
 
 KINDS: dict[Modality, str] = {"audio": "recordings", "image": "pictures"}
 
@@ -131,11 +132,12 @@ def encode_batches(
         encode: of `traced_encoder`, where it is kept for more than one call.
 
     Raises:
-        UserError: no batches.
+        UserError: no batches, or values that cannot be meant (see `vqmm.value_ranges`).
     """
     encode = encode or traced_encoder(model, modality)
     columns: list[tuple[Any, ...]] = []
     for batch in batches:
+        check_values(modality, batch[modality])
         values, codes = encode(tf.convert_to_tensor(batch[modality], tf.float32))
         names = np.array([_text(i) for i in np.asarray(batch["id"])], dtype=object)
         unknown = np.full(len(names), -1)

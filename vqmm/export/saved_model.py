@@ -16,6 +16,7 @@ from vqmm.export.metadata import describe
 from vqmm.export.signatures import Signature, serving_signatures
 from vqmm.export.warmup import WARMUP_FILE, write_warmup
 from vqmm.models import VQVAE
+from vqmm.plain_reason import plain_reason
 from vqmm.training.lock import hold
 
 EXTRA = "assets.extra"
@@ -51,7 +52,7 @@ def write_saved_model(model: VQVAE, config: Config, folder: str | Path) -> Path:
             signatures = serving_signatures(model, config)
             write_signatures(model, signatures, part)
             (part / EXTRA).mkdir()
-            facts = describe(model, config, signatures)
+            facts = describe(model, config, signatures, values_checked=True)
             (part / EXTRA / "vqmm.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
             spec = config.data.image
             picture = (spec.height, spec.width, spec.channels)
@@ -59,7 +60,7 @@ def write_saved_model(model: VQVAE, config: Config, folder: str | Path) -> Path:
             write_warmup(part / EXTRA / WARMUP_FILE, signatures, rate, picture)
             part.replace(place)
         except (OSError, tf.errors.OpError) as error:
-            reason = " ".join(str(getattr(error, "message", error)).split())
+            reason = plain_reason(error)
             raise UserError(f"cannot write {place}: {reason}; free some space and run again") from None
         finally:
             shutil.rmtree(part, ignore_errors=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from vqmm.errors import UserError
+from vqmm.plain_reason import plain_reason
 
 # What TensorFlow raises for a checkpoint that is cut off, gone, or of other variables.
 UNREADABLE = (tf.errors.OpError, AssertionError, ValueError, IndexError, RuntimeError)
@@ -102,7 +102,7 @@ class Checkpoints:
             intact = f"the earlier one, {before}, is intact" if before else "there is no earlier one"
             raise UserError(
                 f"cannot write a checkpoint to {manager.directory} at step {step_of(self.model)}: "
-                f"{one_line(error)}; {intact}. Free some space and run the same command again"
+                f"{plain_reason(error)}; {intact}. Free some space and run the same command again"
             ) from None
 
 
@@ -135,7 +135,7 @@ def first_readable(paths: Iterable[str], read: Callable[[str], Any]) -> tuple[st
             read(path)
             return path, passed_over
         except UNREADABLE as error:
-            passed_over.append(f"{path}: {one_line(error)}")
+            passed_over.append(f"{path}: {plain_reason(error)}")
     return None, passed_over
 
 
@@ -196,10 +196,3 @@ def _forget_others(manager: Any, keep: int, step: int) -> None:
         if _number(path) > step or (len(held) == keep and path.stem not in held):
             path.unlink(missing_ok=True)
     _sweep(Path(manager.directory))
-
-
-def one_line(error: Exception) -> str:
-    """What TensorFlow says of an error, without the names that only TensorFlow knows."""
-    text = getattr(error, "message", None) or str(error) or type(error).__name__
-    text = re.sub(r"\{\{.*?\}\}|\[Op:\w+\]|\S*\.tempstate\d+;", "", text)  # names inside of TensorFlow
-    return " ".join(text.split())[:300]
