@@ -1,4 +1,5 @@
 import asyncio
+import gzip
 import json
 import logging
 
@@ -62,6 +63,49 @@ def test_too_many_at_once_get_429_and_too_slow_ones_504():
     assert gate.in_flight == 0
     count = metrics.registry.get_sample_value("vqmm_requests_total", {"route": "other", "status": "429"})
     assert count == 2
+
+
+@pytest.mark.parametrize("goes", [True, False])
+def test_the_work_ends_when_the_client_goes_or_its_time_is_over(goes):
+    ended, sent, metrics = [], [], Metrics()
+    scope = {"type": "http", "method": "POST", "path": "/encode", "headers": []}
+
+    async def work(scope, receive, send):
+        await receive()
+        try:
+            await asyncio.sleep(30)
+        except asyncio.CancelledError:
+            ended.append(True)
+            raise
+
+    async def talk():
+        messages = [{"type": "http.request", "body": b"1"}]
+
+        async def receive():
+            if messages:
+                return messages.pop()
+            await asyncio.sleep(0.05 if goes else 30)
+            return {"type": "http.disconnect"}
+
+        async def send(message):
+            sent.append(message)
+
+        gate = Gate(work, LIMITS, metrics)
+        await asyncio.wait_for(gate(scope, receive, send), 5)
+        assert gate.in_flight == 0
+
+    asyncio.run(talk())
+    assert ended == [True]
+    assert [m["status"] for m in sent if "status" in m] == ([] if goes else [504])
+    count = {"route": "/encode", "status": "499" if goes else "504"}
+    assert metrics.registry.get_sample_value("vqmm_requests_total", count) == 1
+
+
+def test_a_compressed_body_is_inflated_up_to_the_limit():
+    gate, headers = Gate(echo, Settings(body_bytes=40), Metrics()), {"Content-Encoding": "gzip"}
+    bodies = [gzip.compress(b"12"), gzip.compress(b"1" * 41), b"1234"]
+    said = ask(gate, *(("POST", "/encode", {"content": b, "headers": headers}) for b in bodies))
+    assert [s.status_code for s in said] == [200, 413, 400] and said[0].content == b"12"
 
 
 def test_a_failure_is_logged_and_not_told(caplog):
