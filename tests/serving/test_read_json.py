@@ -21,3 +21,8 @@ def test_what_is_no_json_is_refused(body):
     with pytest.raises(Refused, match="not JSON") as refusal:
         read_json(body)
     assert refusal.value.status == 400
+
+
+def test_line_breaks_inside_a_string_are_told_how_to_be_written():
+    with pytest.raises(Refused, match=r"write line breaks inside a string as \\n, or base64 without any"):
+        read_json(b'{"b64": "aGFs\nbG8="}')

@@ -21,7 +21,10 @@ def read_json(body: bytes) -> Any:
     try:
         return json.loads(body, object_pairs_hook=_object)
     except (ValueError, RecursionError) as error:
-        raise Refused(400, f"the body is not JSON: {str(error)[:80]}") from None
+        said = f"the body is not JSON: {str(error)[:80]}"
+        if "control character" in said:  # as of `base64 FILE`, pasted into a string
+            said += "; write line breaks inside a string as \\n, or base64 without any (base64 -w0)"
+        raise Refused(400, said) from None
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
