@@ -89,6 +89,21 @@ def test_status_and_metadata(served):
             400,
             "true or",
         ),
+        (
+            '{"signature_name": "encode_audio", "inputs": [[0.5, false]]}'.encode("utf-16"),
+            400,
+            "true or false",
+        ),
+        (
+            b'{"signature_name": "encode_audio", "inputs": [true, ' + b"[" * 900 + b"]" * 900 + b"]}",
+            400,
+            "true or",
+        ),
+        (
+            b'{"signature_name": "encode_audio", "inputs": [' + b"[" * 900 + b"]" * 900 + b", true]}",
+            400,
+            "audio must be float32[n, 1024]",
+        ),
         (b'{"signature_name": "encode_audio", "inputs": [[[0.5, 0.5]]]}', 400, "of one channel"),
         (b'{"signature_name": "encode_image", "inputs": [[[["0.5"]]]]}', 400, "another kind"),
         (b'{"signature_name": "encode_image", "inputs": [[[[1' + b"0" * 30 + b"]]]]}", 400, "beyond 64 bits"),

@@ -63,7 +63,8 @@ def read_call(body: bytes, signatures: Mapping[str, Any], most_rows: int) -> Cal
     specs = signatures[name]["inputs"]
     by_row = "instances" in asked
     columns = _columns(asked["instances"], specs) if by_row else _named(asked["inputs"], specs, "inputs")
-    booleans = b"true" in body or b"false" in body  # else no number can be one: they are not searched for
+    text = body.replace(b"\0", b"")  # as ASCII, whatever the coding
+    booleans = b"true" in text or b"false" in text  # else no value is one, and they are not searched for
     inputs = {key: _array(key, columns[key], specs[key], booleans) for key in specs}
     counts = {key: len(array) for key, array in inputs.items()}
     if len(set(counts.values())) != 1:
@@ -112,9 +113,9 @@ def _array(name: str, value: Any, spec: Mapping[str, Any], booleans: bool) -> np
     told = f"{name} must be {spec['dtype']}[{', '.join('n' if s is None else str(s) for s in shape)}]"
     if name == "audio":
         told += ", of one channel at the model's rate"
-    if booleans and _has_booleans(value):
-        raise Refused(400, f"{told}; received true or false: send numbers")
     try:
+        if booleans and _has_booleans(value):
+            raise Refused(400, f"{told}; received true or false: send numbers")
         array = np.array(value)
     except (ValueError, TypeError, OverflowError, RecursionError):
         raise Refused(400, f"{told}; the lists received are of unequal lengths or too deep") from None
