@@ -2,9 +2,13 @@ import asyncio
 import gzip
 import json
 import logging
+import socket
+import threading
+import time
 
 import httpx
 import pytest
+import uvicorn
 
 from vqmm.serving.gate import Gate, route_of
 from vqmm.serving.json_log import JsonFormatter
@@ -99,6 +103,42 @@ def test_the_work_ends_when_the_client_goes_or_its_time_is_over(goes):
     assert [m["status"] for m in sent if "status" in m] == ([] if goes else [504])
     count = {"route": "/encode", "status": "499" if goes else "504"}
     assert metrics.registry.get_sample_value("vqmm_requests_total", count) == 1
+
+
+def test_a_closed_connection_ends_the_work_and_an_open_one_serves_on():
+    ended, metrics = threading.Event(), Metrics()
+
+    async def work(scope, receive, send):
+        if scope["path"] == "/slow":
+            try:
+                await asyncio.sleep(20)
+            except asyncio.CancelledError:
+                ended.set()
+                raise
+        await echo(scope, receive, send)
+
+    gate = Gate(work, Settings(timeout_s=20), metrics)
+    server = uvicorn.Server(uvicorn.Config(gate, log_level="error", lifespan="off"))
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+        thread.start()
+        try:
+            while not server.started:
+                time.sleep(0.02)
+            with pytest.raises(httpx.ReadTimeout):
+                httpx.post(url + "/slow", content=b"1" * 100_000, timeout=0.5)
+            assert ended.wait(5)
+            with httpx.Client(base_url=url) as http:  # one connection for all
+                for count in range(20):
+                    sent = gzip.compress(b"1" * count)
+                    said = http.post("/encode", content=sent, headers={"Content-Encoding": "gzip"})
+                    assert said.content == b"1" * count
+        finally:
+            server.should_exit = True
+            thread.join(10)
+    assert metrics.registry.get_sample_value("vqmm_in_flight") == 0
 
 
 def test_a_compressed_body_is_inflated_up_to_the_limit():
