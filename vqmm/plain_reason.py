@@ -9,7 +9,7 @@ _INSIDE = (
     r"\[\[\{\{.*?\}\}\]\]",  # the node that failed
     r"\{\{.*?\}\}",  # functions and devices
     r"<stack traces unavailable>",
-    r"\[Op:\w+\](?: name:\S*)?",
+    r"\[Op:[^\]]*\](?: name:\S*)?",
     r"\S*\.tempstate\d+;",
     r"\(\d+\) (?=[A-Z_]+: )",  # counts the causes of one error
 )
