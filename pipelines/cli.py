@@ -18,6 +18,7 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 from vqmm.data.places import is_url  # noqa: E402  (after the environment is set)
 from vqmm.errors import UserError  # noqa: E402  (after the environment is set)
+from vqmm.plain_reason import plain_reason  # noqa: E402  (after the environment is set)
 from vqmm.system_errors import mend_of  # noqa: E402  (after the environment is set)
 
 
@@ -55,6 +56,18 @@ def run(
     except KeyboardInterrupt:
         print(f"{verb}: interrupted", file=sys.stderr)
         sys.exit(130)
+    except Exception as error:
+        if args.debug or not _of_tensorflow(error):
+            raise
+        said = f"{verb}: TensorFlow failed: {plain_reason(error)}; --debug shows where"
+        print(said, file=sys.stderr)
+        sys.exit(1)
+
+
+def _of_tensorflow(error: Exception) -> bool:
+    """Whether it is a `tf.errors.OpError`, by name: a verb need not load TensorFlow."""
+    names = [(kind.__module__.partition(".")[0], kind.__name__) for kind in type(error).__mro__]
+    return ("tensorflow", "OpError") in names
 
 
 def local_path(text: str) -> Path:

@@ -23,6 +23,7 @@ from vqmm.models import VQVAE, Codes
 from vqmm.phase_progress import PhaseProgress
 from vqmm.quantizers import Quantizer
 from vqmm.tokens import TokenFile, fingerprint
+from vqmm.value_ranges import check_values
 
 # Settings of layers that do not change what they compute where nothing is trained.
 NO_MATTER = {"seed", "dropout", "fourier"}
@@ -139,12 +140,14 @@ def encode_batches(
         total: number of items, where it is known, for the progress that a long call shows.
 
     Raises:
-        UserError: no batches, or latents that are not finite.
+        UserError: no batches, values that cannot be meant (see `vqmm.value_ranges`), or latents
+            that are not finite.
     """
     encode = encode or traced_encoder(model, modality)
     columns: list[tuple[Any, ...]] = []
     with PhaseProgress("encoding", KINDS[modality], total) as progress:
         for batch in batches:
+            check_values(modality, batch[modality])
             values, codes = encode(tf.convert_to_tensor(batch[modality], tf.float32))
             names = np.array([_text(i) for i in np.asarray(batch["id"])], dtype=object)
             unknown = np.full(len(names), -1)

@@ -100,6 +100,13 @@ def test_private_codes_may_be_left_out(codec, files):
     np.testing.assert_allclose(found, alone, atol=1e-5)
 
 
+def test_the_runner_refuses_values_that_the_graph_cannot(codec, files):
+    facts = json.loads((files["fp32"].parent / "vqmm.json").read_text())
+    assert not facts["values_checked"] and facts["image"]["accepted"] == [-0.01, 1.01]
+    with pytest.raises(UserError, match="divide bytes by 255"):
+        litert_runners(files["fp32"])("encode_image")({"image": 255 * codec.items["image"][:1]})
+
+
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_only_built_in_operations(files, precision):
     model = flatbuffer_utils.read_model(str(files[precision]))

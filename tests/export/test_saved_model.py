@@ -141,13 +141,40 @@ def test_items_without_private_codes_are_rebuilt_from_the_shared_ones(codec, loa
 
 
 @pytest.mark.parametrize(
-    "shared, private, said", [(4, -1, "shared codes lie between 0 and 3"), (0, 3, "4 and 11")]
+    "shared, private, said",
+    [
+        (4, -1, "shared codes lie between 0 and 3"),
+        (0, 3, "4 and 11"),
+        (0, [-1, 5], "all -1 in an item that has none"),  # some private codes are left out
+    ],
 )
 def test_codes_outside_their_range_are_refused(loaded, shared, private, said):
     decode = loaded.signatures["decode_image"]
-    codes = {"shared": tf.fill((1, 2), shared), "private": tf.fill((1, 64), private)}
+    codes = {
+        "shared": tf.fill((1, 2), shared),
+        "private": tf.tile(tf.reshape(private, (1, -1)), (1, 64))[:, :64],
+    }
     with pytest.raises(tf.errors.InvalidArgumentError, match=said):
         decode(**codes)
+
+
+@pytest.mark.parametrize("verb", ["encode", "embed"])
+@pytest.mark.parametrize(
+    "modality, change, said",
+    [
+        ("image", lambda x: 255 * x, r"divide bytes by 255.*\[2[0-9]"),
+        ("image", lambda x: 2 * x - 1, "pictures have values of 0 to 1"),
+        ("audio", lambda x: 32768 * x, "divide 16-bit samples by 32768"),
+        ("audio", lambda x: x + np.float32(1e30), "1e"),
+        ("audio", lambda x: x * np.float32(np.nan), "recordings have values of -1 to 1"),
+    ],
+)
+def test_values_that_cannot_be_meant_are_refused(codec, loaded, verb, modality, change, said):
+    items = codec.items[modality][:2]
+    call = loaded.signatures[f"{verb}_{modality}"]
+    with pytest.raises(tf.errors.InvalidArgumentError, match=said):
+        call(**{modality: tf.constant(change(items))})
+    call(**{modality: tf.constant(items)})
 
 
 def test_the_facts_beside_it_are_those_of_the_model(codec, exported):
@@ -157,10 +184,14 @@ def test_the_facts_beside_it_are_those_of_the_model(codec, exported):
     assert facts["audio"] == {
         "sample_rate": 2000,
         "samples": 1024,
+        "channels": 1,
+        "values": [-1.0, 1.0],
+        "accepted": [-2.0, 2.0],
         "frames": 32,
         "hop_length": 32,
         "mels": 16,
     }
+    assert facts["image"]["values"] == [0.0, 1.0] and facts["values_checked"]
     assert facts["signatures"]["encode_image"] == {
         "inputs": {"image": {"dtype": "float32", "shape": [None, 16, 16, 1]}},
         "outputs": {

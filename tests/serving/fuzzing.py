@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import copy
 import functools
+import gzip
 import io
 import json
 from typing import Any, NamedTuple
@@ -39,6 +40,9 @@ EDGES = [
 ]
 
 
+BOMB = gzip.compress(bytes(64 * 2**20))  # 64 KB
+
+
 class Sent(NamedTuple):
     """A request."""
 
@@ -57,7 +61,8 @@ class Sent(NamedTuple):
 
 def every_kind(openapi: dict[str, Any]) -> st.SearchStrategy[Sent]:
     """Requests with a body, of all kinds alike."""
-    return st.one_of(against_schema(openapi), damaged_files(), bent_calls())
+    bodies = st.one_of(against_schema(openapi), damaged_files(), bent_calls(), coded_files(), scaled_items())
+    return st.one_of(bodies, compressed(bodies))
 
 
 def against_schema(openapi: dict[str, Any]) -> st.SearchStrategy[Sent]:
@@ -159,3 +164,72 @@ def bent_calls() -> st.SearchStrategy[Sent]:
     return st.builds(
         lambda path, kind, body: Sent("POST", path, {"Content-Type": kind}, body), routes, kinds, bodies
     )
+
+
+def coded_files() -> st.SearchStrategy[Sent]:
+    """A legal file in the forms that people write it into JSON, some of them legal."""
+    held = files()
+
+    def lines(text: str) -> str:
+        return "\r\n".join(text[start : start + 60] for start in range(0, len(text), 60))
+
+    forms = [
+        lambda text: {"b64": lines(text)},
+        lambda text: {"b64": text.rstrip("=")},
+        lambda text: {"b64": text.translate(str.maketrans("+/", "-_"))},
+        lambda text: {"b64": "data:image/png;base64," + text},
+        lambda text: {"b64": text, "more": text},
+        lambda text: {"b64": [text]},
+        lambda text: {"b64": text + "="},
+        lambda text: text,
+        lambda text: list(text[:50].encode()),
+    ]
+
+    @st.composite
+    def make(draw: Any) -> Sent:
+        modality = draw(st.sampled_from(["audio", "image"]))
+        text = base64.b64encode(draw(st.sampled_from(held[modality]))).decode()
+        file = draw(st.sampled_from(forms))(text)
+        key, name = draw(st.sampled_from(["inputs", "instances"])), f"{modality}_bytes"
+        value = draw(
+            st.sampled_from([file, [file], [file] * 3, {name: file}, {name: [file]}, [{name: file}]])
+        )
+        body = json.dumps({"signature_name": f"encode_{modality}_bytes", key: value})
+        if draw(st.integers(0, 5)) == 0:  # a key that stands twice
+            body = body[:-1] + ", " + body[1:]
+        return Sent("POST", PREDICT, {"Content-Type": "application/json"}, body.encode())
+
+    return make()
+
+
+def scaled_items() -> st.SearchStrategy[Sent]:
+    """Items of the right shape with values of other scales; the sizes are those of the tests' model."""
+    shapes = {"audio": (1024,), "image": (16, 16, 1)}
+
+    def make(verb: str, modality: str, low: float, high: float, rows: int) -> Sent:
+        items = np.resize([low, high], (rows, *shapes[modality]))
+        body = {"signature_name": f"{verb}_{modality}", "inputs": items.tolist()}
+        return Sent("POST", PREDICT, {"Content-Type": "application/json"}, json.dumps(body).encode())
+
+    ends = st.sampled_from([0.0, 1.0, -1.0, 1.5, 255.0, -32768.0, 1e30, 1e39, float("nan"), float("inf")])
+    verbs, modalities = st.sampled_from(["encode", "embed"]), st.sampled_from(["audio", "image"])
+    return st.builds(make, verbs, modalities, ends, ends, st.integers(1, 3))
+
+
+def compressed(bodies: st.SearchStrategy[Sent]) -> st.SearchStrategy[Sent]:
+    """The same bodies with a `Content-Encoding`: right, cut, doubled, wrong, or far larger inside."""
+
+    def make(sent: Sent, coding: str, damage: str, place: int) -> Sent:
+        packed = gzip.compress(sent.content)
+        changed = {
+            "none": packed,
+            "cut": packed[: place % (len(packed) + 1)],
+            "doubled": packed * 2,
+            "not packed": sent.content,
+            "bomb": BOMB,
+        }[damage]
+        return Sent(sent.method, sent.path, {**sent.headers, "Content-Encoding": coding}, changed)
+
+    codings = st.sampled_from(["gzip"] * 6 + ["identity", "br", "deflate", "gzip, gzip", "", "x" * 200])
+    damages = st.sampled_from(["none"] * 3 + ["cut", "doubled", "not packed", "bomb"])
+    return st.builds(make, bodies, codings, damages, st.integers(0, 10_000))

@@ -73,6 +73,35 @@ def test_one_bad_request_fails_alone_and_one_that_nobody_waits_for_is_not_run(ba
     assert not any(7 in batch for batch in held.batches)
 
 
+def test_a_large_request_is_run_in_parts_and_stops_when_nobody_waits_for_it(batcher, held):
+    held.go.set()
+    whole = batcher.submit(rows(*range(10)))
+    assert whole.result(10)["y"].tolist() == [2 * n for n in range(10)]
+    assert [len(batch) for batch in held.batches] == [4, 4, 2]
+    held.go.clear()
+    held.running.clear()
+    held.batches.clear()
+    large = batcher.submit(rows(*range(10)))
+    assert held.running.wait(10)
+    assert large.cancel()
+    after = batcher.submit(rows(7))
+    held.go.set()
+    assert after.result(10)["y"] == [14]
+    assert held.batches == [[0, 1, 2, 3], [7]]  # the call that ran, and none of the others
+
+
+def test_rows_that_nobody_waits_for_leave_room_in_the_queue(batcher, held):
+    batcher.submit(rows(0))
+    assert held.running.wait(10)
+    gone = batcher.submit(rows(1, 2, 3, 4))
+    with pytest.raises(Refused):
+        batcher.submit(rows(5))
+    assert gone.cancel()
+    next_one = batcher.submit(rows(5))
+    held.go.set()
+    assert next_one.result(10)["y"] == [10]
+
+
 def test_requests_that_cannot_be_joined_are_run_alone(batcher, held):
     batcher.submit(rows(0))
     assert held.running.wait(10)

@@ -69,3 +69,65 @@ def test_it_waits_when_told_to_and_sends_its_token(monkeypatch):
     asked.clear()
     with pytest.raises(ServiceError, match="429: full"):
         Client("http://x", "s3cret", retries=1, http=http).decode([1], "image")
+
+
+def answering(monkeypatch, *answers):
+    """A client that gets these answers in turn, and the seconds that it waits between them."""
+    slept, left = [], list(answers)
+    monkeypatch.setattr("time.sleep", slept.append)
+
+    def answer(request):
+        found = left.pop(0)
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    http = httpx.Client(transport=httpx.MockTransport(answer))
+    return Client("http://x", retries=2, timeout=10, http=http), slept
+
+
+def test_it_tries_again_while_the_service_cannot_be_reached_or_stops(monkeypatch):
+    stopping = httpx.Response(503, headers={"Retry-After": "1"}, json={"error": "the service is stopping"})
+    good = httpx.Response(200, content=b"png")
+    client, slept = answering(monkeypatch, httpx.ConnectError("refused"), stopping, good)
+    assert client.decode([1], "image") == b"png" and slept == [0.2, 1.0]
+    client, slept = answering(monkeypatch, *[httpx.ConnectError("refused")] * 3)
+    with pytest.raises(ServiceError, match="503: http://x cannot be reached: refused"):
+        client.decode([1], "image")
+    client, slept = answering(monkeypatch, httpx.ReadTimeout("slow"))
+    with pytest.raises(ServiceError, match="504: no answer from http://x within 10 s"):
+        client.decode([1], "image")
+    assert slept == []
+
+
+@pytest.mark.parametrize("stated, waits", [("3600", []), ("Wed, 21 Oct 2026 07:28:00 GMT", [0.2])])
+def test_it_waits_no_longer_than_its_time(monkeypatch, stated, waits):
+    full = httpx.Response(429, headers={"Retry-After": stated}, json={"error": "full"})
+    client, slept = answering(monkeypatch, full, httpx.Response(200, content=b"png"))
+    if waits:
+        assert client.decode([1], "image") == b"png"
+    else:
+        with pytest.raises(ServiceError, match="429: full"):
+            client.decode([1], "image")
+    assert slept == waits
+
+
+@pytest.mark.parametrize(
+    "inputs, told",
+    [
+        ({"image_bytes": b"one file"}, "image_bytes takes files: a list of bytes"),
+        ({"image_bytes": [b"a", "b"]}, "image_bytes takes files: a list of bytes"),
+        ({"image": [[1], [1, 2]]}, "image is no array"),
+        ({"image": ["a"]}, "image takes numbers"),
+        ({"image": [[[[True]]]]}, "image takes numbers"),
+    ],
+)
+def test_inputs_that_cannot_be_sent_are_told_as_by_the_other_client(client, inputs, told):
+    with pytest.raises(ServiceError, match=told) as refusal:
+        client.predict("encode_image", inputs)
+    assert refusal.value.status == 400
+
+
+def test_values_that_cannot_be_meant_are_refused(client, served):
+    with pytest.raises(ServiceError, match="400: pictures have values of 0 to 1"):
+        client.predict("encode_image", {"image": 255 * served.codec.items["image"][:1]})

@@ -57,7 +57,8 @@ def explained(said):
         reason = said.json()["error"]
     except (ValueError, KeyError, TypeError):
         return False
-    inside = ("Traceback", "/vqmm-")  # the second: a temporary file of `MediaReader`
+    # The second: a temporary file of `MediaReader`; the others: names inside of TensorFlow's graphs.
+    inside = ("Traceback", "/vqmm-", "{{", "[Op:", "Graph execution error", "assertion failed", "SVG")
     return isinstance(reason, str) and reason and not any(part in reason for part in inside)
 
 

@@ -1,9 +1,14 @@
 import asyncio
+import gzip
 import json
 import logging
+import socket
+import threading
+import time
 
 import httpx
 import pytest
+import uvicorn
 
 from vqmm.serving.gate import Gate, route_of
 from vqmm.serving.json_log import JsonFormatter
@@ -62,6 +67,85 @@ def test_too_many_at_once_get_429_and_too_slow_ones_504():
     assert gate.in_flight == 0
     count = metrics.registry.get_sample_value("vqmm_requests_total", {"route": "other", "status": "429"})
     assert count == 2
+
+
+@pytest.mark.parametrize("goes", [True, False])
+def test_the_work_ends_when_the_client_goes_or_its_time_is_over(goes):
+    ended, sent, metrics = [], [], Metrics()
+    scope = {"type": "http", "method": "POST", "path": "/encode", "headers": []}
+
+    async def work(scope, receive, send):
+        await receive()
+        try:
+            await asyncio.sleep(30)
+        except asyncio.CancelledError:
+            ended.append(True)
+            raise
+
+    async def talk():
+        messages = [{"type": "http.request", "body": b"1"}]
+
+        async def receive():
+            if messages:
+                return messages.pop()
+            await asyncio.sleep(0.05 if goes else 30)
+            return {"type": "http.disconnect"}
+
+        async def send(message):
+            sent.append(message)
+
+        gate = Gate(work, LIMITS, metrics)
+        await asyncio.wait_for(gate(scope, receive, send), 5)
+        assert gate.in_flight == 0
+
+    asyncio.run(talk())
+    assert ended == [True]
+    assert [m["status"] for m in sent if "status" in m] == ([] if goes else [504])
+    count = {"route": "/encode", "status": "499" if goes else "504"}
+    assert metrics.registry.get_sample_value("vqmm_requests_total", count) == 1
+
+
+def test_a_closed_connection_ends_the_work_and_an_open_one_serves_on():
+    ended, metrics = threading.Event(), Metrics()
+
+    async def work(scope, receive, send):
+        if scope["path"] == "/slow":
+            try:
+                await asyncio.sleep(20)
+            except asyncio.CancelledError:
+                ended.set()
+                raise
+        await echo(scope, receive, send)
+
+    gate = Gate(work, Settings(timeout_s=20), metrics)
+    server = uvicorn.Server(uvicorn.Config(gate, log_level="error", lifespan="off"))
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+        thread.start()
+        try:
+            while not server.started:
+                time.sleep(0.02)
+            with pytest.raises(httpx.ReadTimeout):
+                httpx.post(url + "/slow", content=b"1" * 100_000, timeout=0.5)
+            assert ended.wait(5)
+            with httpx.Client(base_url=url) as http:  # one connection for all
+                for count in range(20):
+                    sent = gzip.compress(b"1" * count)
+                    said = http.post("/encode", content=sent, headers={"Content-Encoding": "gzip"})
+                    assert said.content == b"1" * count
+        finally:
+            server.should_exit = True
+            thread.join(10)
+    assert metrics.registry.get_sample_value("vqmm_in_flight") == 0
+
+
+def test_a_compressed_body_is_inflated_up_to_the_limit():
+    gate, headers = Gate(echo, Settings(body_bytes=40), Metrics()), {"Content-Encoding": "gzip"}
+    bodies = [gzip.compress(b"12"), gzip.compress(b"1" * 41), b"1234"]
+    said = ask(gate, *(("POST", "/encode", {"content": b, "headers": headers}) for b in bodies))
+    assert [s.status_code for s in said] == [200, 413, 400] and said[0].content == b"12"
 
 
 def test_a_failure_is_logged_and_not_told(caplog):

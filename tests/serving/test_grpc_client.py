@@ -82,6 +82,21 @@ def test_what_is_wrong_is_told(client, signature, inputs, told):
     with pytest.raises(ServiceError) as refusal:
         client.predict(signature, inputs)
     assert refusal.value.status == 400 and told in refusal.value.reason, refusal.value.reason
+    assert not any(part in refusal.value.reason for part in ("{{", "[Op:", "assertion", "Graph execution"))
+
+
+def test_values_that_cannot_be_meant_are_refused_by_the_client_and_by_the_server(client, served, monkeypatch):
+    items = {"image": 255 * served.codec.items["image"][:1]}
+    reasons = []
+    for checked in (True, False):
+        if not checked:  # as another client would send them
+            monkeypatch.setattr("vqmm.serving.grpc_client.VALUE_RANGES", {})
+        with pytest.raises(ServiceError) as refusal:
+            client.predict("encode_image", items)
+        assert refusal.value.status == 400
+        reasons.append(refusal.value.reason)
+    for reason in reasons:
+        assert reason.startswith("pictures have values of 0 to 1 (divide bytes by 255); received values of ")
 
 
 def test_another_model_is_not_found(address):

@@ -104,8 +104,29 @@ def test_what_cannot_be_read_is_refused_with_the_reason(served, data, kind, stat
         ({"shared": [2**40, 1]}, "shared.0"),
         ({"modality": "text"}, "modality"),
         ({"more": 1}, "more"),
+        ({"shared": ["0", "1"]}, "shared.0"),
+        ({"shared": [True, 1]}, "shared.0"),
+        ({"shared": [0.0, 1]}, "shared.0"),
     ],
 )
 def test_codes_to_decode_are_checked(served, change, told):
     said = served.http.post("/decode", json={"modality": "image", "shared": [0, 1], **change})
     assert said.status_code == 422 and told in said.json()["error"], said.text
+
+
+def test_what_would_be_passed_over_is_refused(served):
+    data = (served.files / "test1.png").read_bytes()
+    said = send(served, "/encode", data, "image/png", modality="audio")
+    assert said.status_code == 400 and "/encode takes no options; received modality" in said.json()["error"]
+    said = send(served, "/search", data, "image/png", k=["3", "5"])
+    assert said.status_code == 400 and "k is given 2 times" in said.json()["error"]
+    said = send(served, "/search", data, "image/png", where=["label=1", "label=2"])
+    assert said.status_code == 200
+    said = served.http.post("/decode", content=b'{"modality": "image", "shared": [0, 1], "shared": [1, 1]}')
+    assert said.status_code == 400 and "'shared' twice" in said.json()["error"]
+
+
+def test_a_refusal_names_only_formats_that_are_read_here(served):
+    for data in (b"GIF", b"\x00\x01 is no picture", b"<svg/>"):
+        said = send(served, "/encode", data, "image/png")
+        assert said.status_code == 422 and "PNG" in said.text and "SVG" not in said.text

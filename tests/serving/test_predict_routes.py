@@ -1,4 +1,5 @@
 import base64
+import gzip
 import json
 
 import numpy as np
@@ -81,11 +82,129 @@ def test_status_and_metadata(served):
             "neither PNG nor",
         ),
         (b'{"signature_name": "decode_image", "inputs": {"shared": [[1.5, 2]], "private": 1}}', 400, "int32"),
+        (b'{"signature_name": "encode_image", "instance": [1]}', 400, "did you mean 'instances'?"),
+        (b'{"signature_name": "encode_image", "inputs": [], "inputs": [1]}', 400, "'inputs' twice"),
+        (b'{"signature_name": "encode_image", "inputs": []}', 400, "received shape [0]"),
+        (
+            b'{"signature_name": "decode_image", "inputs": {"shared": [[true, 2]], "private": 1}}',
+            400,
+            "true or",
+        ),
+        (
+            '{"signature_name": "encode_audio", "inputs": [[0.5, false]]}'.encode("utf-16"),
+            400,
+            "true or false",
+        ),
+        (
+            b'{"signature_name": "encode_audio", "inputs": [true, ' + b"[" * 900 + b"]" * 900 + b"]}",
+            400,
+            "true or",
+        ),
+        (
+            b'{"signature_name": "encode_audio", "inputs": [' + b"[" * 900 + b"]" * 900 + b", true]}",
+            400,
+            "audio must be float32[n, 1024]",
+        ),
+        (b'{"signature_name": "encode_audio", "inputs": [[[0.5, 0.5]]]}', 400, "of one channel"),
+        (b'{"signature_name": "encode_image", "inputs": [[[["0.5"]]]]}', 400, "another kind"),
+        (b'{"signature_name": "encode_image", "inputs": [[[[1' + b"0" * 30 + b"]]]]}", 400, "beyond 64 bits"),
+        (b'{"signature_name": "encode_image_bytes", "inputs": {"b64": "aGFs-G8_"}}', 400, "web-safe base64"),
+        (
+            b'{"signature_name": "encode_image_bytes", "instances": ["data:image/png;base64,aGFs"]}',
+            400,
+            "row 0 is a string; send {'b64'",
+        ),
     ],
 )
 def test_what_is_wrong_is_told(served, body, status, told):
     said = served.http.post(PREDICT, content=body)
     assert said.status_code == status and told in said.json()["error"], said.text
+
+
+@pytest.mark.parametrize(
+    "modality, change, told",
+    [
+        (
+            "image",
+            lambda x: 255 * x,
+            "pictures have values of 0 to 1 (divide bytes by 255); received values of",
+        ),
+        ("image", lambda x: 2 * x - 1, "received values of -"),
+        ("audio", lambda x: 32768 * x, "divide 16-bit samples by 32768"),
+        ("audio", lambda x: np.where(x == x.max(), 1e30, x), "to 1e+30"),
+        ("audio", lambda x: np.where(x == x.max(), np.inf, x), "NaN or infinite"),
+    ],
+)
+@pytest.mark.parametrize("verb", ["encode", "embed"])
+def test_values_that_cannot_be_meant_are_refused(served, verb, modality, change, told):
+    items = change(served.codec.items[modality][:2].astype("float64"))
+    body = json.dumps({"signature_name": f"{verb}_{modality}", "inputs": items.tolist()})
+    said = served.http.post(PREDICT, content=body)
+    assert said.status_code == 400 and told in said.json()["error"], said.text
+
+
+def test_the_graph_itself_refuses_them_in_plain_words(served):
+    model = served.service.pair.model
+    loud = model.submit("encode_image", {"image": 255 * served.codec.items["image"][:1]}).exception(30)
+    assert isinstance(loud, tf.errors.InvalidArgumentError)
+    from vqmm.plain_reason import plain_reason
+
+    reason = plain_reason(loud)
+    assert reason.startswith("pictures have values of 0 to 1 (divide bytes by 255); received values of ")
+    assert not any(part in reason for part in ("{{", "[Op:", "node", "assertion"))
+    told = served.http.get("/v1/models/vqmm/metadata").json()["metadata"]["vqmm"]
+    assert told["image"]["values"] == [0, 1] and told["audio"]["values"] == [-1, 1]
+    assert told["audio"]["sample_rate"] == 2000 and told["audio"]["channels"] == 1
+
+
+def test_the_forms_that_tensorflow_serving_takes(served, signatures):
+    data = (served.files / "test1.png").read_bytes()
+    lines = base64.encodebytes(data).decode()  # as `base64 FILE` prints it
+    expected = signatures[1]["encode_image_bytes"](image_bytes=tf.constant([data]))["shared"].numpy().tolist()
+    for file in ({"b64": lines}, {"b64": lines.replace("\n", "\r\n").rstrip("=\r\n")}):
+        for inputs in (file, [file], {"image_bytes": file}, {"image_bytes": [file]}):
+            body = {"signature_name": "encode_image_bytes", "inputs": inputs}
+            said = served.http.post(PREDICT, json=body)
+            assert said.status_code == 200 and said.json()["outputs"]["shared"] == expected, said.text
+    packed = gzip.compress(json.dumps(body).encode())
+    said = served.http.post(PREDICT, content=packed, headers={"Content-Encoding": "gzip"})
+    assert said.status_code == 200 and said.json()["outputs"]["shared"] == expected
+    bomb = gzip.compress(bytes(300_001))
+    said = served.http.post(PREDICT, content=bomb, headers={"Content-Encoding": "gzip"})
+    assert said.status_code == 413 and "when it is inflated; 300000 bytes" in said.json()["error"]
+
+
+def test_more_rows_than_one_call_takes_are_answered_alike(served):
+    items = np.concatenate([served.codec.items["image"]] * 2)[:15]  # a call has 8 rows at most here
+    said = served.http.post(PREDICT, json={"signature_name": "encode_image", "inputs": items.tolist()})
+    expected = served.codec.model.encode(image=items)
+    np.testing.assert_array_equal(said.json()["outputs"]["shared"], expected.shared)
+    np.testing.assert_array_equal(said.json()["outputs"]["private"], expected.private)
+
+
+def test_private_codes_that_are_left_out_in_part_are_refused(served):
+    codes = served.codec.model.encode(image=served.codec.items["image"][:1])
+    private = np.array(codes.private)
+    private[0, 3] = -1
+    body = {"shared": np.array(codes.shared).tolist(), "private": private.tolist()}
+    said = served.http.post(PREDICT, json={"signature_name": "decode_image", "inputs": body})
+    assert said.status_code == 400 and "all -1 in an item that has none" in said.json()["error"]
+
+
+@pytest.mark.parametrize(
+    "method, path, status, told",
+    [
+        ("POST", "/v1/models/vqm:predict", 404, "did you mean '/v1/models/vqmm:predict'?"),
+        ("POST", "/v1/models/vqmm:classify", 404, "legal: /encode"),
+        ("GET", PREDICT, 405, "GET '/v1/models/vqmm:predict'; legal: POST"),
+        ("OPTIONS", "/encode", 405, "legal: POST"),
+        ("PUT", "/healthz", 405, "legal: GET"),
+    ],
+)
+def test_other_paths_and_methods_are_told_what_there_is(served, method, path, status, told):
+    said = served.http.request(method, path)
+    assert said.status_code == status and told in said.json()["error"], said.text
+    assert served.http.post("/v1/models/vqmm%3Apredict", content=b"").status_code == 400  # the same path
 
 
 def test_a_file_whose_bytes_are_no_text_is_told(served):

@@ -1,5 +1,7 @@
+import logging
 import shutil
 import threading
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -76,6 +78,51 @@ def test_a_version_that_cannot_be_loaded_is_left_alone(service, folders):
     with client_of(create_app(service)) as http:
         states = http.get("/v1/models/vqmm").json()["model_version_status"]
     assert [(s["version"], s["state"]) for s in states] == [("2", "AVAILABLE"), ("3", "END")]
+
+
+@pytest.fixture
+def half(served, tmp_path):
+    """An export of version 1, and a version 2 whose weights have not arrived."""
+    shutil.copytree(served.export, tmp_path / "export")
+    place = tmp_path / "export" / "saved_model"
+    shutil.copytree(place / "1", place / "2", ignore=shutil.ignore_patterns("variables.data*"))
+    return place
+
+
+def test_a_half_copied_version_is_taken_when_the_rest_is_there(half, caplog):
+    logging.getLogger("vqmm.serving").propagate = True
+    service = Service(half, None, Settings(batch=1, poll_s=60))
+    try:
+        assert service.pair.model.version == 1  # the newest that can be loaded
+        assert not service.poll() and list(service.failed.reasons) == [2]
+        facts = [record.facts for record in caplog.records if "again_in_s" in getattr(record, "facts", {})]
+        assert len(facts) == 1 and facts[0]["version"] == 2 and facts[0]["again_in_s"] == 60
+        for path in (half / "1" / "variables").glob("variables.data*"):
+            shutil.copy(path, half / "2" / "variables")
+        assert service.poll() and service.pair.model.version == 2
+        assert service.failed.reasons == {}
+    finally:
+        service.close()
+
+
+def test_a_version_that_failed_for_a_moment_is_tried_again_after_a_while(half, served, monkeypatch):
+    shutil.rmtree(half / "2")
+    service = Service(half, None, Settings(batch=1, poll_s=60))
+    try:
+        put(half, 2)
+        now = [0.0]
+        monkeypatch.setattr(service.failed, "_clock", lambda: now[0])
+        with monkeypatch.context() as patch:
+            patch.setattr(
+                "vqmm.serving.service.ServedModel", mock.Mock(side_effect=OSError(24, "Too many open files"))
+            )
+            assert not service.poll()
+            assert not service.poll() and service.failed.reasons == {2: "[Errno 24] Too many open files"}
+        assert not service.poll()
+        now[0] = 60.0
+        assert service.poll() and service.pair.model.version == 2
+    finally:
+        service.close()
 
 
 def test_a_changed_index_is_taken_and_one_of_another_codebook_is_not(service, folders):

@@ -9,17 +9,29 @@ from vqmm.config import Config
 from vqmm.encoding import codebook_fingerprint
 from vqmm.export.signatures import Signature
 from vqmm.models import VQVAE
+from vqmm.value_ranges import VALUE_RANGES
 
 FORMAT_VERSION = 1
 
 
-def describe(model: VQVAE, config: Config, signatures: Mapping[str, Signature]) -> dict[str, Any]:
-    """Tells what an exported model takes and gives.
+def describe(
+    model: VQVAE, config: Config, signatures: Mapping[str, Signature], values_checked: bool = False
+) -> dict[str, Any]:
+    """Describes what an exported model takes and gives.
+
+    Args:
+        model: with codes.
+        config: of its run.
+        signatures: by name.
+        values_checked: whether the graph refuses values and codes outside their range. The graphs
+            of LiteRT and ONNX cannot; a program that runs them has to.
 
     Returns:
         `fingerprint` of what makes codes; `ranges`, name to first code and the one after the
-        last; `audio` (`sample_rate` in Hz, `samples`, `frames`, `hop_length`, `mels`) and
-        `image` (`height`, `width`, `channels`); `grids`, rows and columns of the private codes;
+        last; `audio` (`sample_rate` in Hz, `samples`, `channels`, `frames`, `hop_length`, `mels`) and
+        `image` (`height`, `width`, `channels`), both with `values`, the range of what goes in, and
+        `accepted`, beyond which values are refused; `values_checked`; `grids`, rows and columns of
+        the private codes;
         `signatures`, for each the name, type and shape of its inputs and outputs; `config`,
         the merged config of the run.
     """
@@ -35,15 +47,28 @@ def describe(model: VQVAE, config: Config, signatures: Mapping[str, Signature]) 
         "audio": {
             "sample_rate": config.data.audio.sample_rate,
             "samples": config.data.audio.samples,
+            "channels": 1,
+            **_values("audio"),
             "frames": frames,
             "hop_length": layer.hop_length,
             "mels": layer.mels,
         },
-        "image": {"height": image.height, "width": image.width, "channels": image.channels},
+        "image": {
+            "height": image.height,
+            "width": image.width,
+            "channels": image.channels,
+            **_values("image"),
+        },
+        "values_checked": values_checked,
         "grids": private,
         "signatures": {name: _shapes(signature) for name, signature in signatures.items()},
         "config": config.model_dump(mode="json"),
     }
+
+
+def _values(modality: str) -> dict[str, Any]:
+    values = VALUE_RANGES[modality]
+    return {"values": [values.low, values.high], "accepted": list(values.accepted)}
 
 
 def _shapes(signature: Signature) -> dict[str, Any]:

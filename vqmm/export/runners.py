@@ -12,16 +12,25 @@ import tensorflow as tf
 from vqmm.errors import UserError
 from vqmm.export.parity import Runner
 from vqmm.export.quiet import quiet
+from vqmm.plain_reason import plain_reason
+from vqmm.value_ranges import VALUE_RANGES, check_values
 
 
 def saved_model_runners(folder: str | Path) -> Callable[[str], Runner]:
-    """Opens a SavedModel (a version's folder); gives the runner of a signature by its name."""
+    """Opens a SavedModel (a version's folder); gives the runner of a signature by its name.
+
+    A runner raises UserError where the graph refuses what it is given.
+    """
     loaded = tf.saved_model.load(str(folder))
 
     def runner(name: str) -> Runner:
         def run(inputs: Mapping[str, Any]) -> Mapping[str, Any]:
-            # By way of `loaded`: a signature alone does not keep its variables alive.
-            return {key: value.numpy() for key, value in loaded.signatures[name](**_tensors(inputs)).items()}
+            try:
+                # By way of `loaded`: a signature alone does not keep its variables alive.
+                found = loaded.signatures[name](**_tensors(inputs))
+            except tf.errors.OpError as error:
+                raise UserError(f"{name}: {plain_reason(error)}") from None
+            return {key: value.numpy() for key, value in found.items()}
 
         return run
 
@@ -30,6 +39,8 @@ def saved_model_runners(folder: str | Path) -> Callable[[str], Runner]:
 
 def litert_runners(path: str | Path, threads: int = 1) -> Callable[[str], Runner]:
     """Opens a .tflite file; gives the runner of a signature, which takes its items one by one.
+
+    A runner raises UserError for values that cannot be meant: the graph itself cannot refuse them.
 
     Raises:
         UserError: ai-edge-litert is not installed.
@@ -47,6 +58,7 @@ def litert_runners(path: str | Path, threads: int = 1) -> Callable[[str], Runner
         call = interpreter.get_signature_runner(name)
 
         def run(inputs: Mapping[str, Any]) -> Mapping[str, Any]:
+            _check(inputs)
             count = len(next(iter(inputs.values())))
             rows = range(count)
             found = [call(**{key: value[row : row + 1] for key, value in inputs.items()}) for row in rows]
@@ -59,6 +71,8 @@ def litert_runners(path: str | Path, threads: int = 1) -> Callable[[str], Runner
 
 def onnx_runners(folder: str | Path, threads: int = 1) -> Callable[[str], Runner]:
     """Opens a folder of .onnx files; gives the runner of a signature by its name.
+
+    A runner raises UserError for values that cannot be meant: the graph itself cannot refuse them.
 
     Raises:
         UserError: onnxruntime is not installed.
@@ -78,6 +92,7 @@ def onnx_runners(folder: str | Path, threads: int = 1) -> Callable[[str], Runner
         outputs = [part.name for part in session.get_outputs()]
 
         def run(inputs: Mapping[str, Any]) -> Mapping[str, Any]:
+            _check(inputs)
             return dict(zip(outputs, session.run(outputs, dict(inputs)), strict=True))
 
         return run
@@ -87,3 +102,9 @@ def onnx_runners(folder: str | Path, threads: int = 1) -> Callable[[str], Runner
 
 def _tensors(inputs: Mapping[str, Any]) -> dict[str, Any]:
     return {key: tf.convert_to_tensor(value) for key, value in inputs.items()}
+
+
+def _check(inputs: Mapping[str, Any]) -> None:
+    for name in VALUE_RANGES:
+        if name in inputs:
+            check_values(name, inputs[name])

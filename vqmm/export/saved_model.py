@@ -17,6 +17,7 @@ from vqmm.export.metadata import describe
 from vqmm.export.signatures import Signature, serving_signatures
 from vqmm.export.warmup import WARMUP_FILE, write_warmup
 from vqmm.models import VQVAE
+from vqmm.plain_reason import plain_reason
 from vqmm.system_errors import mend_of
 from vqmm.training.lock import hold
 
@@ -57,7 +58,7 @@ def write_saved_model(
             write_signatures(model, signatures, part)
             (part / EXTRA).mkdir()
             limits = {"request_pixels": request_pixels, "picture_pixels": config.data.image.max_pixels}
-            facts = {**describe(model, config, signatures), "limits": limits}
+            facts = {**describe(model, config, signatures, values_checked=True), "limits": limits}
             (part / EXTRA / "vqmm.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
             spec = config.data.image
             picture = (spec.height, spec.width, spec.channels)
@@ -65,8 +66,7 @@ def write_saved_model(
             write_warmup(part / EXTRA / WARMUP_FILE, signatures, rate, picture)
             part.replace(place)
         except (OSError, tf.errors.OpError) as error:
-            reason = " ".join(str(getattr(error, "message", error)).split())
-            raise UserError(f"cannot write {place}: {reason}; {mend_of(error)}") from None
+            raise UserError(f"cannot write {place}: {plain_reason(error)}; {mend_of(error)}") from None
         finally:
             shutil.rmtree(part, ignore_errors=True)
     return place

@@ -13,6 +13,7 @@ from vqmm.export.picture_input import picture_reader
 from vqmm.export.wav_input import wav_reader
 from vqmm.export.waveform import inverter
 from vqmm.models import VQVAE, Codes
+from vqmm.value_ranges import VALUE_RANGES, received
 
 
 class Signature(NamedTuple):
@@ -66,10 +67,16 @@ def serving_signatures(
     `encode_audio_bytes` takes `audio_bytes` str[B], WAV files; `encode_image_bytes` takes
     `image_bytes` str[B], PNG or JPEG files, of at most `request_pixels` pixels together by their
     headers; both prepare them as `prepare` does.
-    `decode_audio` also gives the waveform, `audio` f32[B, samples]. Codes that lie outside their
-    range raise InvalidArgumentError.
+    `decode_audio` also gives the waveform, `audio` f32[B, samples]. InvalidArgumentError is raised
+    for items with values that cannot be meant (see `vqmm.value_ranges`), and for codes outside their
+    range: the private codes of an item are all in it, or all -1.
     """
     found = tensor_signatures(model)
+    encoders = {modality: found[f"encode_{modality}"].function for modality in model.input_shapes}
+    for modality in model.input_shapes:
+        for verb in ("encode", "embed"):
+            name = f"{verb}_{modality}"
+            found[name] = signature(_in_range(modality, found[name].function), found[name].inputs)
     invert = inverter(model.features["audio"])
     for modality in model.input_shapes:
         decode = found[f"decode_{modality}"]
@@ -81,7 +88,7 @@ def serving_signatures(
     }
     for modality, read in readers.items():
         files = {f"{modality}_bytes": tf.TensorSpec((None,), tf.string, name=f"{modality}_bytes")}
-        encode = _after(read, found[f"encode_{modality}"].function)
+        encode = _after(read, encoders[modality])  # values of a reader are in range
         found[f"encode_{modality}_bytes"] = signature(encode, files)
     return found
 
@@ -125,6 +132,18 @@ def _decoder(model: VQVAE, modality: str) -> Callable[..., dict[str, Any]]:
     return decode
 
 
+def _in_range(modality: str, function: Any) -> Callable[..., dict[str, Any]]:
+    low, high = VALUE_RANGES[modality].accepted
+
+    def run(items: Any) -> dict[str, Any]:
+        inside = tf.reduce_all((items >= low) & (items <= high))  # false for NaN
+        told = [received(modality), tf.reduce_min(items), "to", tf.reduce_max(items)]
+        with tf.control_dependencies([tf.debugging.Assert(inside, told)]):
+            return dict(function(tf.identity(items)))
+
+    return run
+
+
 def _checked(
     model: VQVAE, modality: str, decode: Signature, invert: Callable[[Any], Any] | None
 ) -> Callable[..., dict[str, Any]]:
@@ -135,8 +154,12 @@ def _checked(
     def run(*codes: Any) -> dict[str, Any]:
         checks = []
         for (name, (first, stop)), rows in zip(ranges.items(), codes, strict=True):
-            inside = ((rows >= first) & (rows < stop)) | ((rows == -1) & (name == "private"))
-            said = [f"{name} codes lie between {first} and {stop - 1}; received", rows]
+            inside = tf.reduce_all((rows >= first) & (rows < stop), axis=tuple(range(1, len(rows.shape))))
+            absent = ""
+            if name == "private":
+                inside |= tf.reduce_all(rows == -1, axis=tuple(range(1, len(rows.shape))))
+                absent = ", or are all -1 in an item that has none"
+            said = [f"{name} codes lie between {first} and {stop - 1}{absent}; received", rows]
             checks.append(tf.debugging.Assert(tf.reduce_all(inside), said, summarize=8))
         with tf.control_dependencies(checks):
             found = decode.function(*(tf.identity(rows) for rows in codes))

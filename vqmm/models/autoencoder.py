@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import keras
+import numpy as np
 from keras import ops
 
 from vqmm import losses
@@ -14,6 +15,7 @@ from vqmm.models.steps import add_step, ramp
 from vqmm.networks import Latents
 from vqmm.networks.replica_random import ReplicaSeedGenerator
 from vqmm.replicas import gather_over_replicas, replica_count
+from vqmm.value_ranges import check_values
 
 MODALITIES = ("audio", "image")
 
@@ -179,6 +181,8 @@ class PairAutoencoder(keras.Model):
         if tuple(item.shape[1:]) != expected:
             shape = tuple(item.shape)
             raise ValueError(f"{modality} of shape {shape}; this model takes (batch, *{expected})")
+        if hasattr(item, "numpy") or isinstance(item, np.ndarray):  # in a graph there are no values yet
+            check_values(modality, item)
         return modality, self.encoders[modality](self.features[modality](item), training=False)
 
 

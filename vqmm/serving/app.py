@@ -12,7 +12,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from vqmm.errors import nearest
-from vqmm.serving.gate import Gate
+from vqmm.serving.gate import ROUTES, Gate
 from vqmm.serving.media_routes import media_routes
 from vqmm.serving.predict_routes import predict_routes
 from vqmm.serving.refused import Refused
@@ -20,6 +20,8 @@ from vqmm.serving.search import SearchOptions
 from vqmm.serving.service import Service
 from vqmm.serving.workers import Workers
 from vqmm.tokens import vqmm_version
+
+PATHS = (*ROUTES, "/v1/models/vqmm", "/v1/models/vqmm/metadata", "/v1/models/vqmm:predict")
 
 
 def create_app(service: Service, token: str | None = None) -> FastAPI:
@@ -73,10 +75,22 @@ def create_app(service: Service, token: str | None = None) -> FastAPI:
 
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> Response:
-        return JSONResponse({"error": str(error.detail)}, error.status_code, error.headers)
+        return JSONResponse({"error": _explained(request, error)}, error.status_code, error.headers)
 
     app.add_middleware(Gate, settings=service.settings, metrics=service.metrics, token=token)
     return app
+
+
+def _explained(request: Request, error: HTTPException) -> str:
+    """The reason of an error of the framework: what came, and what is legal."""
+    path = request.url.path[:200]
+    if error.status_code == 404:
+        return f"there is no {path!r}{nearest(path, PATHS)}; legal: {', '.join(PATHS)}"
+    if error.status_code == 405:
+        return (
+            f"{request.method[:20]} {path!r}; legal: {(error.headers or {}).get('Allow', 'another method')}"
+        )
+    return str(error.detail)
 
 
 def _said(error: Mapping[str, Any]) -> str:

@@ -18,7 +18,7 @@ Modality = Literal["audio", "image"]
 
 
 class ServiceError(Exception):
-    """The service refused.
+    """The service refused, cannot be reached (503), or does not answer in time (504).
 
     Attributes:
         status: of HTTP.
@@ -77,8 +77,9 @@ class Client:
     Args:
         url: as `http://localhost:8501`.
         token: that the service wants, if any.
-        timeout: for one answer, in seconds.
-        retries: how often to try again after 429, when the service says to.
+        timeout: for one answer, retries included, in seconds.
+        retries: how often to try again while the service is full (429), is stopping or cannot be
+            reached (503); after the seconds that it states, else after 0.2, 0.4, … s.
         http: takes the place of a new connection pool; it stays open.
     """
 
@@ -91,6 +92,7 @@ class Client:
         http: httpx.Client | None = None,
     ) -> None:
         self._url, self._retries, self._own = url.rstrip("/"), retries, http is None
+        self._timeout = timeout
         self._http = http or httpx.Client(timeout=timeout)
         self._headers = {} if token is None else {"Authorization": f"Bearer {token}"}
 
@@ -176,9 +178,13 @@ class Client:
         Raises:
             ServiceError: the service refused.
         """
-        sent = {name: _plain(value) for name, value in inputs.items()}
+        sent = {name: _plain(name, value) for name, value in inputs.items()}
         body = _json({"signature_name": signature, "inputs": sent})
-        found = self._send(f"/v1/models/{model}:predict", body, "application/json").json()["outputs"]
+        answer = self._send(f"/v1/models/{model}:predict", body, "application/json")
+        try:
+            found = answer.json()["outputs"]
+        except (ValueError, KeyError, TypeError):
+            raise ServiceError(502, f"{self._url} answered without outputs: {answer.text[:200]}") from None
         columns = found if isinstance(found, dict) else {"output": found}
         return {name: np.array(value) for name, value in columns.items()}
 
@@ -199,18 +205,43 @@ class Client:
         self, path: str, content: bytes, kind: str, params: Mapping[str, Any] | None = None
     ) -> httpx.Response:
         headers = {**self._headers, "Content-Type": kind}
+        until = time.monotonic() + self._timeout
         for turn in range(self._retries + 1):
-            answer = self._http.post(self._url + path, content=content, headers=headers, params=params)
-            if answer.status_code != 429 or turn == self._retries:
+            left = max(until - time.monotonic(), 0.001)
+            try:
+                answer = self._http.post(
+                    self._url + path, content=content, headers=headers, params=params, timeout=left
+                )
+            except httpx.TimeoutException:
+                reason = f"no answer from {self._url} within {self._timeout:g} s"
+                raise ServiceError(504, reason) from None
+            except httpx.TransportError as error:
+                refusal = ServiceError(503, f"{self._url} cannot be reached: {error}")
+                wait = 0.2 * 2.0**turn
+            else:
+                if answer.is_success:
+                    return answer
+                refusal = ServiceError(answer.status_code, _reason(answer))
+                wait = _seconds(answer.headers.get("Retry-After"), 0.2 * 2.0**turn)
+            if refusal.status not in (429, 503) or turn == self._retries or time.monotonic() + wait >= until:
                 break
-            time.sleep(float(answer.headers.get("Retry-After", 1)))
-        if answer.is_success:
-            return answer
-        try:
-            reason = str(answer.json()["error"])
-        except (ValueError, KeyError, TypeError):
-            reason = answer.text[:200]
-        raise ServiceError(answer.status_code, reason)
+            time.sleep(wait)
+        raise refusal
+
+
+def _reason(answer: httpx.Response) -> str:
+    try:
+        return str(answer.json()["error"])
+    except (ValueError, KeyError, TypeError):
+        return answer.text[:200] or answer.reason_phrase
+
+
+def _seconds(stated: str | None, otherwise: float) -> float:
+    """Of a `Retry-After`, which may be a date."""
+    try:
+        return max(0.0, float(stated)) if stated else otherwise
+    except ValueError:
+        return otherwise
 
 
 def _bytes(file: str | Path | bytes) -> bytes:
@@ -227,10 +258,20 @@ def _conditions(where: Mapping[str, str | Sequence[str]]) -> list[str]:
     return sent
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, list) and value and isinstance(value[0], bytes):
-        return [{"b64": base64.b64encode(part).decode()} for part in value]
-    return np.asarray(value).tolist()
+def _plain(name: str, value: Any) -> Any:
+    """A value as JSON has it: files as base64, numbers as lists."""
+    parts = value if isinstance(value, list | tuple) else [value]
+    if any(isinstance(part, bytes | bytearray) for part in parts):
+        if parts is not value or not all(isinstance(part, bytes | bytearray) for part in parts):
+            raise ServiceError(400, f"{name} takes files: a list of bytes")
+        return [{"b64": base64.b64encode(part).decode()} for part in parts]
+    try:
+        array = np.asarray(value)
+    except ValueError as error:
+        raise ServiceError(400, f"{name} is no array: {error}") from None
+    if array.dtype.kind not in "iuf":
+        raise ServiceError(400, f"{name} takes numbers, or files as a list of bytes; received {array.dtype}")
+    return array.tolist()
 
 
 def _json(value: Any) -> bytes:

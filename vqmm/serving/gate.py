@@ -10,6 +10,7 @@ import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
+from vqmm.serving.inflate import inflated
 from vqmm.serving.metrics import Metrics
 from vqmm.serving.refused import Refused
 from vqmm.serving.settings import Settings
@@ -20,13 +21,15 @@ App = Callable[
     [Message, Callable[[], Awaitable[Message]], Callable[[Message], Awaitable[None]]], Awaitable[None]
 ]
 OPEN = ("/healthz",)  # without a token, and while the service is full
+CLIENT_GONE = 499  # status in log and metrics, as nginx has it: nobody receives it
 ROUTES = ("/encode", "/search", "/decode", "/healthz", "/metrics", "/openapi.json")
 
 
 class Gate:
     """ASGI middleware that refuses before anything is parsed.
 
-    The body is read here, up to `settings.body_bytes`, so that a handler always has it whole.
+    The body is read and inflated here, up to `settings.body_bytes`, so that a handler always has it
+    whole. A handler is cancelled when its client is gone or its time is over.
 
     Args:
         app: that answers.
@@ -45,13 +48,14 @@ class Gate:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        started, status = time.perf_counter(), 0
+        started, status, complete = time.perf_counter(), 0, False
 
         async def tell(message: Message) -> None:
-            nonlocal status
+            nonlocal status, complete
             if message["type"] == "http.response.start":
                 status = message["status"]
             await send(message)
+            complete = message["type"] == "http.response.body" and not message.get("more_body", False)
 
         self.in_flight += 1
         self.metrics.in_flight.set(self.in_flight)
@@ -59,9 +63,12 @@ class Gate:
         try:
             self._admit(scope)
             async with asyncio.timeout(self.settings.timeout_s):
-                body = await self._body(scope, receive)
+                body = await self._body(receive)
                 size = len(body)
-                await self.app(scope, _replay(body, receive), tell)
+                body = await inflated(body, scope, self.settings.body_bytes)
+                work = asyncio.ensure_future(self.app(_plain(scope), _replay(body), tell))
+                if not await _finished(work, receive) and not complete:
+                    status = status or CLIENT_GONE
         except Refused as error:
             if not status:
                 await refuse(tell, error)
@@ -95,7 +102,7 @@ class Gate:
         if stated.isdigit() and len(stated) < 20 and int(stated) > self.settings.body_bytes:
             raise _too_large(self.settings.body_bytes)
 
-    async def _body(self, scope: Message, receive: Any) -> bytes:
+    async def _body(self, receive: Any) -> bytes:
         body = bytearray()
         while True:
             message = await receive()
@@ -141,14 +148,40 @@ def _too_large(most: int) -> Refused:
     return Refused(413, f"the body is too large; {most} bytes are the most")
 
 
-def _replay(body: bytes, receive: Any) -> Any:
+def _replay(body: bytes) -> Any:
+    """The request as the application receives it: its body, and then nothing more."""
     sent = False
 
     async def again() -> Message:
         nonlocal sent
         if sent:
-            return await receive()
+            await asyncio.Event().wait()  # `Gate` itself ends the work when the client is gone
         sent = True
         return {"type": "http.request", "body": body, "more_body": False}
 
     return again
+
+
+async def _finished(work: asyncio.Future[None], receive: Any) -> bool:
+    """Whether the work came to its end; it is cancelled when the client goes or this is cancelled."""
+    gone = asyncio.ensure_future(_disconnected(receive))
+    try:
+        await asyncio.wait((work, gone), return_when=asyncio.FIRST_COMPLETED)
+        if work.done():
+            await work  # raises what it raised
+        return work.done()
+    finally:
+        for task in (work, gone):
+            task.cancel()
+        await asyncio.gather(work, gone, return_exceptions=True)
+
+
+async def _disconnected(receive: Any) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def _plain(scope: Message) -> Message:
+    """The request without the coding that `inflated` has undone."""
+    kept = [(name, value) for name, value in scope["headers"] if name != b"content-encoding"]
+    return {**scope, "headers": kept}

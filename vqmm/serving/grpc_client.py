@@ -21,7 +21,9 @@ from tensorflow_serving.apis import (
 )
 
 from vqmm.errors import nearest
+from vqmm.plain_reason import plain_reason
 from vqmm.serving.client import Modality, ServiceError
+from vqmm.value_ranges import VALUE_RANGES, out_of_range
 
 MOST_BYTES = 256 * 2**20  # of a message; gRPC's own limit of 4 MiB is less than a batch of pictures
 STATUS = {
@@ -208,12 +210,12 @@ class GrpcClient:
         try:
             return method(request, timeout=self._timeout)
         except grpc.RpcError as error:
-            code, said = error.code(), " ".join((error.details() or "").split())[:400]
+            code, said = error.code(), plain_reason(error.details() or error.code().name)
             if code == grpc.StatusCode.DEADLINE_EXCEEDED:
                 said = f"no answer from {self._address} within {self._timeout:g} s"
             elif code == grpc.StatusCode.UNAVAILABLE:
                 said = f"{self._address} cannot be reached or is full: {said}"
-            raise ServiceError(STATUS.get(code, 500), said or code.name) from None
+            raise ServiceError(STATUS.get(code, 500), said) from None
 
 
 def _retrying(retries: int) -> str:
@@ -242,6 +244,9 @@ def _typed(name: str, value: Any, dtype: tf.DType) -> Any:
     wanted = np.dtype(dtype.as_numpy_dtype)
     if array.dtype.kind not in ("iu" if wanted.kind == "i" else "iuf"):
         raise ServiceError(400, f"{name} takes {dtype.name}; received {array.dtype}")
+    reason = out_of_range(name, array) if name in VALUE_RANGES else None
+    if reason:  # an older export has no checks of its own
+        raise ServiceError(400, reason)
     with np.errstate(over="ignore"):
         cast = array.astype(wanted)
     if wanted.kind == "i" and not np.array_equal(cast, array):

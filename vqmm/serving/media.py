@@ -85,7 +85,8 @@ class MediaReader:
                 return self._load(file.name, modality)
             except UnreadableFile as error:
                 what = "recording" if modality == "audio" else "picture"
-                raise Refused(422, f"the {what} {error.reason}") from None
+                reason = error.reason.replace(", SVG", "")  # `load_image` reads it, this door does not
+                raise Refused(422, f"the {what} {reason}") from None
 
     def _load(self, path: str, modality: str) -> Medium:
         if modality == "image":

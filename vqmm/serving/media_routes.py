@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -10,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from vqmm.serving.media import png_of, wav_of
 from vqmm.serving.model import ServedModel
+from vqmm.serving.read_json import read_json
 from vqmm.serving.refused import REFUSALS, Refused
 from vqmm.serving.search import SearchOptions, checked, ranked, signature_of
 from vqmm.serving.service import Service
@@ -30,7 +32,7 @@ class Decode(BaseModel):
         private: of the modality; None or empty: rebuilt from the shared codes alone.
     """
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
 
     modality: Literal["audio", "image"]
     shared: list[Code] = Field(max_length=100_000)
@@ -48,6 +50,7 @@ def media_routes(service: Service, workers: Workers) -> APIRouter:
 
     @router.post("/encode", openapi_extra=FILE, summary="Codes of a recording or a picture")
     async def encode(request: Request) -> dict[str, Any]:
+        no_options(request)
         modality, body = modality_of(request), await request.body()
         with service.use() as (model, _):
             item = await workers.call(model.media.read, body, modality)
@@ -62,6 +65,7 @@ def media_routes(service: Service, workers: Workers) -> APIRouter:
 
     @router.post("/search", openapi_extra=FILE, summary="Items that fit a recording or a picture, ranked")
     async def search(request: Request, options: Annotated[SearchOptions, Query()]) -> dict[str, Any]:
+        named_once(request, "where")
         asked, body = modality_of(request), await request.body()
         with service.use() as (model, index):
             if index is None:
@@ -88,8 +92,9 @@ def media_routes(service: Service, workers: Workers) -> APIRouter:
         responses={200: {"content": {"image/png": BINARY, "audio/wav": BINARY}}},
     )
     async def decode(request: Request) -> Response:
+        no_options(request)
         try:
-            asked = Decode.model_validate_json(await request.body())
+            asked = Decode.model_validate(read_json(await request.body()))
         except ValidationError as error:
             said = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
             raise Refused(422, said[:1000]) from None
@@ -114,9 +119,37 @@ def modality_of(request: Request) -> str:
     first = kind.partition("/")[0].strip().lower()
     if first not in MODALITIES:
         raise Refused(
-            415, f"Content-Type {kind[:80]!r}; legal: audio/wav and the like, image/png and the like"
+            415,
+            f"Content-Type {kind[:80]!r}; legal: audio/wav and the like, image/png and the like, with the "
+            "file itself as the body",
         )
     return first
+
+
+def no_options(request: Request) -> None:
+    """Refuses what stands behind the `?` of a route that takes no options.
+
+    Raises:
+        Refused: 400.
+    """
+    names = list(request.query_params)
+    if names:
+        raise Refused(400, f"{request.url.path} takes no options; received {', '.join(names)[:200]}")
+
+
+def named_once(request: Request, *several: str) -> None:
+    """Refuses an option that is given twice, of which only one value would count.
+
+    Args:
+        request: with options behind the `?`.
+        several: options that may be given several times.
+
+    Raises:
+        Refused: 400.
+    """
+    for name, count in Counter(name for name, _ in request.query_params.multi_items()).items():
+        if count > 1 and name not in several:
+            raise Refused(400, f"{name[:80]} is given {count} times; give it once")
 
 
 def _codes(asked: Decode, model: ServedModel) -> dict[str, Any]:

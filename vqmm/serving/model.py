@@ -18,9 +18,14 @@ from tensorflow.core.protobuf import saved_model_pb2
 from vqmm.config import Config
 from vqmm.errors import UserError
 from vqmm.export.warmup import example, square_png, tone_wav
+from vqmm.plain_reason import plain_reason
 from vqmm.serving.batcher import Arrays, Batcher
 from vqmm.serving.media import MediaReader
 from vqmm.serving.settings import Settings
+
+# A graph reads files one after the other, each for up to seconds, and cannot be stopped: between two
+# calls, a request whose client is gone or whose time is over is dropped.
+FILES_PER_CALL = 1
 
 
 class ServedModel:
@@ -56,17 +61,23 @@ class ServedModel:
             self.config = Config.model_validate(self.facts["config"])
             self._functions = {name: self._loaded.signatures[name] for name in self.signatures}
         except Exception as error:  # of a damaged file nearly anything
-            said = " ".join(str(error).split())[:300]
-            raise UserError(f"{folder} is no export of vqmm that can be served: {said}") from None
+            reason = plain_reason(error)
+            raise UserError(f"{folder} is no export of vqmm that can be served: {reason}") from None
         self._definitions = stored.meta_graphs[0].signature_def
         self.media = MediaReader(self.config, settings)
         # Exports of version 0.1 state no limit.
         exported = self.facts.get("limits", {}).get("request_pixels", settings.pixels)
         self.request_pixels = min(settings.pixels, exported)
         self._batchers = {
-            name: Batcher(self._runner(name), settings, name, partial(seen, name)) for name in self.signatures
+            name: Batcher(
+                self._runner(name),
+                settings,
+                name,
+                partial(seen, name),
+                FILES_PER_CALL if _takes_files(signature) else settings.batch,
+            )
+            for name, signature in self.signatures.items()
         }
-        self._batch = settings.batch
 
     def submit(self, signature: str, inputs: Arrays) -> Future[dict[str, npt.NDArray[Any]]]:
         """Queues rows for a signature; see `Batcher.submit`."""
@@ -77,7 +88,7 @@ class ServedModel:
         return {name: batcher.waiting for name, batcher in self._batchers.items()}
 
     def warm(self) -> None:
-        """Runs every signature once with one row and once with a full batch."""
+        """Runs every signature once with one row and once with as many as one call may have."""
         image = self.config.data.image
         files = {
             "audio_bytes": tone_wav(self.config.data.audio.sample_rate),
@@ -85,7 +96,7 @@ class ServedModel:
         }
         self.media.read(files["audio_bytes"], "audio")  # traces its graph
         for name, signature in self.signatures.items():
-            for rows in sorted({1, self._batch}):
+            for rows in sorted({1, self._batchers[name].most}):
                 inputs = {}
                 for key, spec in signature["inputs"].items():
                     like = tf.TensorSpec(spec["shape"], spec["dtype"])
@@ -94,7 +105,7 @@ class ServedModel:
                 self._runner(name)(inputs)
 
     def metadata(self) -> dict[str, Any]:
-        """The signatures as TensorFlow Serving's metadata has them."""
+        """The signatures as TensorFlow Serving's metadata has them, and what values go in, under `vqmm`."""
         told = {
             name: MessageToDict(d, preserving_proto_field_name=True)
             for name, d in self._definitions.items()
@@ -102,7 +113,10 @@ class ServedModel:
         }
         return {
             "model_spec": {"name": "vqmm", "signature_name": "", "version": str(self.version)},
-            "metadata": {"signature_def": {"signature_def": told}},
+            "metadata": {
+                "signature_def": {"signature_def": told},
+                "vqmm": {name: self.facts[name] for name in ("audio", "image", "ranges")},
+            },
         }
 
     def close(self) -> None:
@@ -126,6 +140,10 @@ class ServedModel:
             return {key: value.numpy() for key, value in found.items()}
 
         return run
+
+
+def _takes_files(signature: Mapping[str, Any]) -> bool:
+    return any(spec["dtype"] == "string" for spec in signature["inputs"].values())
 
 
 def versions_in(folder: Path) -> list[int]:

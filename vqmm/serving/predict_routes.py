@@ -26,6 +26,7 @@ BODY = {
                         "inputs": {},
                     },
                     "required": ["signature_name"],
+                    "additionalProperties": False,
                 }
             }
         },
@@ -91,7 +92,8 @@ def _check(model: ServedModel, version: int | None) -> None:
 
 def _status(service: Service) -> dict[str, Any]:
     states = [(service.pair.model.version, "AVAILABLE", "OK", "")]
-    states += [(number, "END", "UNKNOWN", said) for number, said in service.failed.items()]
+    failed = service.failed.reasons.items()
+    states += [(name, "END", "UNKNOWN", said) for name, said in failed if isinstance(name, int)]
     return {
         "model_version_status": [
             {"version": str(n), "state": state, "status": {"error_code": code, "error_message": said}}

@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from vqmm.errors import UserError
+from vqmm.plain_reason import plain_reason
 from vqmm.retrieval import FaissIndex
 from vqmm.retrieval.index_folder import generation_of
+from vqmm.serving.failed_loads import FailedLoads, Stamp, stamp_of
 from vqmm.serving.metrics import Metrics
 from vqmm.serving.model import ServedModel, versions_in
 from vqmm.serving.settings import Settings
@@ -31,8 +33,9 @@ class Service:
 
     A thread looks for newer ones. They are loaded and warmed beside those that serve, take
     their place at once for new requests, and the old go when their last request is
-    answered. What cannot be loaded, or does not fit the other's codebook, is told in
-    the log and left alone until it changes.
+    answered. What cannot be loaded is logged, and tried again when its files change and
+    after a growing wait. What does not fit the other's codebook is logged and left alone
+    until it changes. A service starts with the newest version that can be loaded.
 
     Args:
         export: folder that `pipelines.export` left, or its `saved_model`.
@@ -51,22 +54,22 @@ class Service:
         self.index_folder = None if index is None else Path(index)
         self.settings = settings or Settings()
         self.metrics = Metrics()
-        self.failed: dict[int, str] = {}
+        self.failed = FailedLoads(self.settings.poll_s)
         self._users: dict[ServedModel, int] = {}
         self._change = threading.Condition()
         self._polling = threading.Lock()
         self._stop = threading.Event()
         self._watcher: threading.Thread | None = None
-        self._passed_over: tuple[int, int | None] | None = None  # version and generation that did not serve
+        self._held_back: tuple[int, Stamp, int | None] | None = None  # of another codebook
         found = versions_in(self.folder)
         if not found:
             raise UserError(f"{export} holds no SavedModel; pipelines.export --formats saved_model makes one")
         opened = None if self.index_folder is None else self._open_index()
-        model = self._open_model(found[-1])
+        model = self._open_newest(found)
         if opened is not None and opened.fingerprint != model.fingerprint:
             model.close()
             raise UserError(
-                f"{index} is of codebook {opened.fingerprint}, {self.folder / str(found[-1])} of "
+                f"{index} is of codebook {opened.fingerprint}, {self.folder / str(model.version)} of "
                 f"{model.fingerprint}; index and export the same run"
             )
         self._pair = Pair(model, opened)
@@ -99,25 +102,31 @@ class Service:
         """Looks for a newer version or index once, and takes it; whether there was one."""
         with self._polling:
             before = self._pair
-            version = max(set(versions_in(self.folder)) - set(self.failed), default=before.model.version)
+            due = [v for v in versions_in(self.folder) if self.failed.is_due(v, self.folder / str(v))]
+            version = max(due, default=before.model.version)
             newer = version != before.model.version
             generation = None if self.index_folder is None else generation_of(self.index_folder)
             changed = before.items is not None and generation not in (0, before.items.generation)
-            if not (newer or changed) or self._passed_over == (version, generation):
+            changed = changed and self._index_is_due()
+            if not (newer or changed):
+                return False
+            state = version, stamp_of(self.folder / str(version)), generation
+            if state == self._held_back:
                 return False
             index = before.items
             try:
                 index = self._open_index() if changed else index
                 model = self._open_model(version) if newer else before.model
             except UserError as error:
-                return self._pass_over(version, generation, "reload failed", str(error))
+                return self._pass_over(version, "reload failed", str(error))
             if index is not None and index.fingerprint != model.fingerprint:
                 if newer:
                     model.close()
                 said = (
                     f"version {version} is of codebook {model.fingerprint}, the index of {index.fingerprint}"
                 )
-                return self._pass_over(version, generation, "held back", said)
+                self._held_back = state
+                return self._pass_over(version, "held back", said)
             with self._change:
                 self._pair = Pair(model, index)
             self._told()
@@ -141,26 +150,54 @@ class Service:
             except Exception:  # the service goes on with what it has
                 log.exception("poll failed")
 
+    def _open_newest(self, versions: list[int]) -> ServedModel:
+        """The newest of some versions that can be loaded; why the newest cannot where none can."""
+        reasons = []
+        for version in reversed(versions):
+            try:
+                return self._open_model(version)
+            except UserError as error:
+                reasons.append(error)
+        raise reasons[0]
+
     def _open_index(self) -> FaissIndex:
         if self.index_folder is None:
             raise UserError("there is no index to open")
-        index = FaissIndex.open(self.index_folder)
-        index.count()  # builds what searches need
+        stamp = stamp_of(self.index_folder)
+        try:
+            index = FaissIndex.open(self.index_folder)
+            index.count()  # builds what searches need
+        except UserError as error:
+            self.failed.add("index", self.index_folder, str(error), stamp)
+            raise
+        self.failed.forget("index")
         if warning := index.code_usage().warning:
             log.warning("few codes", extra={"facts": {"index": str(self.index_folder), "reason": warning}})
         return index
 
+    def _index_is_due(self) -> bool:
+        return self.index_folder is not None and self.failed.is_due("index", self.index_folder)
+
     def _open_model(self, version: int) -> ServedModel:
+        folder = self.folder / str(version)
+        stamp = stamp_of(folder)
+        model = None
         try:
             model = ServedModel(
-                self.folder / str(version),
+                folder,
                 self.settings,
                 lambda name, rows: self.metrics.batch_rows.labels(name).observe(rows),
             )
             model.warm()
-        except Exception as error:  # damaged, or fails when warmed: noted, so that it is not tried again
-            self.failed[version] = str(error)
-            raise UserError(" ".join(str(error).split())) from None
+        except Exception as error:  # damaged, half copied, or fails when warmed
+            if model is not None:
+                model.close()
+            reason = plain_reason(error)
+            wait = self.failed.add(version, folder, reason, stamp)
+            facts = {"version": version, "reason": reason, "again_in_s": wait}
+            log.error("version cannot be loaded", extra={"facts": facts})
+            raise UserError(reason) from None
+        self.failed.forget(version)
         return model
 
     def _retire(self, model: ServedModel) -> None:
@@ -176,8 +213,7 @@ class Service:
             for modality in ("audio", "image"):
                 self.metrics.items.labels(modality).set(self._pair.items.count(modality))
 
-    def _pass_over(self, version: int, generation: int | None, event: str, reason: str) -> bool:
-        self._passed_over = version, generation
+    def _pass_over(self, version: int, event: str, reason: str) -> bool:
         self.metrics.reloads.labels(event).inc()
         log.error(event, extra={"facts": {"version": version, "reason": reason}})
         return False

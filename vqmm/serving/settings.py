@@ -26,7 +26,7 @@ class Settings(BaseModel):
         drain_s: that accepted requests are given when the service stops, in seconds.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     batch: int = Field(default=32, ge=1)
     wait_ms: float = Field(default=2.0, ge=0)

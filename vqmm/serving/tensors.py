@@ -5,8 +5,6 @@ The formats are those of https://www.tensorflow.org/tfx/serving/api_rest (Predic
 
 from __future__ import annotations
 
-import base64
-import binascii
 import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -15,7 +13,12 @@ import numpy as np
 import numpy.typing as npt
 
 from vqmm.errors import nearest
+from vqmm.serving.base64_files import read_base64
+from vqmm.serving.read_json import read_json
 from vqmm.serving.refused import Refused
+from vqmm.value_ranges import VALUE_RANGES, out_of_range
+
+KEYS = ("signature_name", "instances", "inputs")
 
 
 class Call(NamedTuple):
@@ -43,12 +46,14 @@ def read_call(body: bytes, signatures: Mapping[str, Any], most_rows: int) -> Cal
     Raises:
         Refused: 400, with what came and what is legal; 413, too many rows.
     """
-    try:
-        asked = json.loads(body)
-    except (ValueError, RecursionError) as error:
-        raise Refused(400, f"the body is not JSON: {_short(error)}") from None
+    asked = read_json(body)
     if not isinstance(asked, dict):
         raise Refused(400, f"the body is {_kind(asked)}; legal: an object with 'instances' or 'inputs'")
+    for key in asked:
+        if key not in KEYS:
+            raise Refused(
+                400, f"{_short(key)!r} is no part of a request{nearest(key, KEYS)}; legal: {', '.join(KEYS)}"
+            )
     name = asked.get("signature_name", "serving_default")
     if not isinstance(name, str) or name not in signatures:
         near = nearest(name, signatures) if isinstance(name, str) else ""
@@ -58,7 +63,9 @@ def read_call(body: bytes, signatures: Mapping[str, Any], most_rows: int) -> Cal
     specs = signatures[name]["inputs"]
     by_row = "instances" in asked
     columns = _columns(asked["instances"], specs) if by_row else _named(asked["inputs"], specs, "inputs")
-    inputs = {key: _array(key, columns[key], specs[key]) for key in specs}
+    text = body.replace(b"\0", b"")  # as ASCII, whatever the coding
+    booleans = b"true" in text or b"false" in text  # else no value is one, and they are not searched for
+    inputs = {key: _array(key, columns[key], specs[key], booleans) for key in specs}
     counts = {key: len(array) for key, array in inputs.items()}
     if len(set(counts.values())) != 1:
         raise Refused(400, f"inputs have unequal numbers of rows: {counts}")
@@ -99,16 +106,22 @@ def _named(value: Any, specs: Mapping[str, Any], what: str) -> Mapping[str, Any]
     raise Refused(400, f"{what} names {got}; this signature takes {', '.join(specs)}")
 
 
-def _array(name: str, value: Any, spec: Mapping[str, Any]) -> npt.NDArray[Any]:
+def _array(name: str, value: Any, spec: Mapping[str, Any], booleans: bool) -> npt.NDArray[Any]:
     if spec["dtype"] == "string":
-        return _strings(name, value)
+        return _files(name, value)
     shape = spec["shape"]
     told = f"{name} must be {spec['dtype']}[{', '.join('n' if s is None else str(s) for s in shape)}]"
+    if name == "audio":
+        told += ", of one channel at the model's rate"
     try:
+        if booleans and _has_booleans(value):
+            raise Refused(400, f"{told}; received true or false: send numbers")
         array = np.array(value)
     except (ValueError, TypeError, OverflowError, RecursionError):
         raise Refused(400, f"{told}; the lists received are of unequal lengths or too deep") from None
     whole = spec["dtype"].startswith("int")
+    if array.dtype == object and not whole and _is_numeric(array):
+        raise Refused(400, f"{told}; received whole numbers beyond 64 bits")
     if array.size and array.dtype.kind not in ("iu" if whole else "iuf"):
         raise Refused(400, f"{told}; received values of another kind ({array.dtype})")
     fits = array.ndim == len(shape) and all(s in (None, n) for s, n in zip(shape, array.shape, strict=True))
@@ -116,25 +129,29 @@ def _array(name: str, value: Any, spec: Mapping[str, Any]) -> npt.NDArray[Any]:
         raise Refused(400, f"{told}; received shape {list(array.shape)}")
     if whole and array.size and (array.min() < -(2**31) or array.max() >= 2**31):
         raise Refused(400, f"{told}; received values beyond 32 bits")
-    with np.errstate(over="ignore"):
-        array = array.astype(spec["dtype"])
-    if not whole and not np.isfinite(array).all():
-        raise Refused(400, f"{told}; received NaN or infinite values")
-    return array
+    reason = out_of_range(name, array) if name in VALUE_RANGES else None
+    if reason:
+        raise Refused(400, reason)
+    return array.astype(spec["dtype"])
 
 
-def _strings(name: str, value: Any) -> npt.NDArray[np.object_]:
-    if not isinstance(value, list):
-        raise Refused(400, f"{name} must be a list of files as {{'b64': …}}; received {_kind(value)}")
-    found = np.empty(len(value), object)
-    for row, part in enumerate(value):
-        if not isinstance(part, dict) or set(part) != {"b64"} or not isinstance(part["b64"], str):
-            raise Refused(400, f"{name} takes files as {{'b64': …}}; row {row} is {_kind(part)}")
-        try:
-            found[row] = base64.b64decode(part["b64"], validate=True)
-        except (binascii.Error, ValueError) as error:
-            raise Refused(400, f"{name}: row {row} is not base64: {_short(error)}") from None
+def _files(name: str, value: Any) -> npt.NDArray[np.object_]:
+    rows = value if isinstance(value, list) else [value]  # a single file is one row
+    found = np.empty(len(rows), object)
+    for row, part in enumerate(rows):
+        found[row] = read_base64(part, f"{name}: row {row}")
     return found
+
+
+def _has_booleans(value: Any) -> bool:
+    """NumPy takes true among numbers for 1."""
+    if isinstance(value, list):
+        return any(map(_has_booleans, value))
+    return isinstance(value, bool)
+
+
+def _is_numeric(array: npt.NDArray[Any]) -> bool:
+    return all(isinstance(value, int | float) for value in array.ravel())
 
 
 def _kind(value: Any) -> str:

@@ -11,6 +11,7 @@ import joblib
 import numpy.typing as npt
 import tensorflow as tf
 
+from vqmm.plain_reason import plain_reason
 from vqmm.serving.model import ServedModel
 from vqmm.serving.refused import Refused
 
@@ -37,16 +38,18 @@ async def predicted(
 ) -> dict[str, npt.NDArray[Any]]:
     """What a signature gives for these rows.
 
+    A caller that is cancelled, as one whose client is gone or whose time is over, takes its rows
+    out of the queue.
+
     Raises:
-        Refused: 429, its queue is full; `status`, the graph refuses what it was given.
+        Refused: 429, its queue is full; `status`, the graph refuses what it was given; 413, the rows
+            need more memory than there is.
     """
     try:
         return await asyncio.wrap_future(model.submit(signature, inputs))
-    except tf.errors.InvalidArgumentError as error:
-        raise Refused(status, reason_of(error)) from None
-
-
-def reason_of(error: Exception) -> str:
-    """What a graph says of an input that it refuses, without where in the graph."""
-    text = str(getattr(error, "message", error)).split("\n\t [[")[0]
-    return " ".join(text.split())[:400]
+    except (tf.errors.InvalidArgumentError, tf.errors.OutOfRangeError) as error:
+        raise Refused(status, plain_reason(error)) from None
+    except tf.errors.ResourceExhaustedError as error:
+        raise Refused(
+            413, f"the request needs more memory than there is: {plain_reason(error)}; send fewer rows"
+        ) from None

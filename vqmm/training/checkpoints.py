@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from vqmm.errors import UserError
+from vqmm.plain_reason import plain_reason
 from vqmm.system_errors import is_exhausted, mend_of
 
 # What TensorFlow raises for a checkpoint that is cut off, gone, or of other variables.
@@ -103,7 +103,7 @@ class Checkpoints:
             intact = f"the earlier one, {before}, is intact" if before else "there is no earlier one"
             raise UserError(
                 f"cannot write a checkpoint to {manager.directory} at step {step_of(self.model)}: "
-                f"{one_line(error)}; {intact}; {mend_of(error)}"
+                f"{plain_reason(error)}; {intact}; {mend_of(error)}"
             ) from None
 
 
@@ -145,8 +145,8 @@ def first_readable(paths: Iterable[str], read: Callable[[str], Any]) -> tuple[st
             return path, passed_over
         except UNREADABLE as error:
             if is_exhausted(error):  # an older one must not be taken for that
-                raise UserError(f"cannot read {path}: {one_line(error)}; {mend_of(error)}") from None
-            passed_over.append(f"{path}: {one_line(error)}")
+                raise UserError(f"cannot read {path}: {plain_reason(error)}; {mend_of(error)}") from None
+            passed_over.append(f"{path}: {plain_reason(error)}")
     return None, passed_over
 
 
@@ -207,10 +207,3 @@ def _forget_others(manager: Any, keep: int, step: int) -> None:
         if _number(path) > step or (len(held) == keep and path.stem not in held):
             path.unlink(missing_ok=True)
     _sweep(Path(manager.directory))
-
-
-def one_line(error: Exception) -> str:
-    """What TensorFlow says of an error, without the names that only TensorFlow knows."""
-    text = getattr(error, "message", None) or str(error) or type(error).__name__
-    text = re.sub(r"\{\{.*?\}\}|\[Op:\w+\]|\S*\.tempstate\d+;", "", text)  # names inside of TensorFlow
-    return " ".join(text.split())[:300]

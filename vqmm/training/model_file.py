@@ -13,6 +13,7 @@ import tensorflow as tf
 from vqmm.config import Config
 from vqmm.errors import UserError
 from vqmm.models import PairAutoencoder, Prior, Vocoder, build_model, build_vocoder
+from vqmm.plain_reason import plain_reason
 from vqmm.system_errors import is_exhausted, mend_of
 from vqmm.training.checkpoints import checkpoints_in, restore_model
 from vqmm.training.precision import precision
@@ -83,4 +84,4 @@ def model_from_checkpoint(
 
 
 def _reason(error: Any) -> str:
-    return " ".join(str(getattr(error, "strerror", None) or getattr(error, "message", None) or error).split())
+    return getattr(error, "strerror", None) or plain_reason(error)

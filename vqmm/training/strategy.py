@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from vqmm.config import Train
 from vqmm.errors import UserError
+from vqmm.plain_reason import plain_reason
 from vqmm.training.cluster import cluster_text, task_of
 
 log = logging.getLogger("vqmm.training")
@@ -97,7 +98,7 @@ def _tpu(name: str) -> tf.distribute.TPUStrategy:
         tf.tpu.experimental.initialize_tpu_system(resolver)
         return tf.distribute.TPUStrategy(resolver)
     except (ValueError, RuntimeError, ImportError, tf.errors.OpError) as error:
-        said = " ".join(str(getattr(error, "message", None) or error).split())[:200]
+        said = plain_reason(error)[:200]
         raise UserError(
             f"train.tpu={name!r}: no such TPU can be reached ({said}); give its name or grpc address, "
             "'local' on a TPU machine, or another train.strategy"
@@ -123,7 +124,7 @@ def _multi_worker(text: str) -> tf.distribute.MultiWorkerMirroredStrategy:
         return tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
     except tf.errors.OpError as error:
         raise UserError(
-            f"{who} cannot start at {here} ({' '.join(error.message.split())[:200]}): see whether another "
+            f"{who} cannot start at {here} ({plain_reason(error)[:200]}): see whether another "
             "process has that port, an earlier worker perhaps, and whether every worker has its own index"
         ) from None
 

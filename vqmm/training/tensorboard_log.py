@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from vqmm.config import Config
 from vqmm.models import VQVAE, PairAutoencoder
-from vqmm.training.checkpoints import one_line
+from vqmm.plain_reason import plain_reason
 from vqmm.voice import griffin_lim
 
 log = logging.getLogger("vqmm.training")
@@ -97,7 +97,7 @@ class TensorBoardLog:
         except (OSError, tf.errors.OpError) as error:
             self._over = True
             log.warning(
-                "cannot write %s: %s; training goes on without TensorBoard", self.folder, one_line(error)
+                "cannot write %s: %s; training goes on without TensorBoard", self.folder, plain_reason(error)
             )
 
     def _open(self, split: str, step: int) -> Any:
