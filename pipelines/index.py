@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from pipelines.cli import local_path, run
 from vqmm.errors import UserError
 
 if TYPE_CHECKING:
+    from vqmm.data.records import Records
     from vqmm.retrieval import FaissIndex
 
 DESCRIPTION = "Indexes recordings and pictures by their shared codes; a second call adds to the index."
@@ -69,8 +70,9 @@ def main(args: argparse.Namespace) -> None:
     if not adding and (args.overwrite or args.vectors):
         raise UserError("--overwrite and --vectors make an index: give --run and --data")
     added, removed = {"audio": 0, "image": 0}, 0
+    longer, note = 0, None
     if adding:
-        index, added = _add(args)
+        index, added, longer, note = _add(args)
     else:
         # Loaded late, so that a wrong command line is told at once.
         from vqmm.retrieval import FaissIndex
@@ -92,10 +94,13 @@ def main(args: argparse.Namespace) -> None:
         "lists": index.lists,
         "vectors": index.holds_vectors,
         "fingerprint": index.fingerprint,
+        "longer_than_window": longer,
     }
     if args.json:
         print(json.dumps(facts))
     else:
+        if note:
+            print(f"note: {note}")
         print(
             f"{args.out}: {index.count('audio')} recordings ({added['audio']} new), {index.count('image')} "
             f"pictures ({added['image']} new), {facts['bytes_per_item']} bytes an item"
@@ -104,13 +109,21 @@ def main(args: argparse.Namespace) -> None:
         )
 
 
-def _add(args: argparse.Namespace) -> tuple[FaissIndex, dict[str, int]]:
+class _Added(NamedTuple):
+    made: FaissIndex
+    added: dict[str, int]
+    longer: int
+    note: str | None
+
+
+def _add(args: argparse.Namespace) -> _Added:
     from vqmm.data.records import Dataset
 
     dataset = Dataset.open(args.data)
     from vqmm.training.run_folder import open_run
 
     opened = open_run(args.run, coded=True)
+    from vqmm.data.used_part import count_longer, longer_than_window
     from vqmm.retrieval import FaissIndex
     from vqmm.retrieval.index_folder import generation_of
     from vqmm.retrieval.model_index import add_split, index_for
@@ -124,14 +137,21 @@ def _add(args: argparse.Namespace) -> tuple[FaissIndex, dict[str, int]]:
         if args.vectors and not index.holds_vectors:
             raise UserError(f"{args.out} holds no vectors; make it anew with --overwrite --vectors")
     added = {"audio": 0, "image": 0}
+    lengths: list[int] = []
+
+    def seen(modality: str, records: Records) -> None:
+        if modality == "audio":
+            lengths.extend(records.lengths.tolist())
+
     present = [name for name, held in dataset.counts.items() if held["recordings"] + held["pictures"]]
     splits = args.split or present
     for split in splits:
-        for modality, number in add_split(index, opened.model, dataset, opened.config, split).items():
+        for modality, number in add_split(index, opened.model, dataset, opened.config, split, seen).items():
             added[modality] += number
     if not index.count():
         raise UserError(f"{args.data} has nothing in {', '.join(splits)}; choose another --split")
-    return index, added
+    audio = opened.config.data.audio
+    return _Added(index, added, count_longer(lengths, audio), longer_than_window(lengths, audio))
 
 
 if __name__ == "__main__":

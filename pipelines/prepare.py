@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from vqmm.data.prepare import Prepared
 
 SOURCES = ("digits", "glyphs", "tuxpaint", "tfds")
-DESCRIPTION = "Decodes recordings and pictures into shards, dataset.json and rejected.csv."
+DESCRIPTION = "Decodes recordings and pictures into shards, dataset.json, rejected.csv and remarks.csv."
 EXAMPLES = """\
   python -m pipelines.prepare --source digits --config configs/digits.yaml --out data/digits
   python -m pipelines.prepare --source tuxpaint --config configs/tuxpaint.yaml --out data/tuxpaint
@@ -120,6 +120,7 @@ def _summary(done: Prepared, out: Path) -> dict[str, object]:
         "rejected": done.rejected,
         "reused_shards": done.reused,
         "in_two_splits": done.in_two_splits,
+        "remarks": done.remarks,
         "checksum": done.dataset.checksum,
         "seconds": round(done.seconds, 2),
     }
@@ -129,6 +130,8 @@ def _show(done: Prepared, out: Path) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from vqmm.data.remarks import FILE, WINDOW
+
     table = Table("split", "recordings", "pictures", "paired items")
     for split, count in done.dataset.counts.items():
         table.add_row(split, *(str(count[key]) for key in ("recordings", "pictures", "pairs_items")))
@@ -136,6 +139,19 @@ def _show(done: Prepared, out: Path) -> None:
     console.print(table)
     if done.in_two_splits:
         console.print(f"note: {done.in_two_splits} files stand in more than one split: figures will flatter")
+    remarks = out / "remarks.csv"
+    if longer := done.remarks[WINDOW]:
+        audio = done.dataset.audio
+        seconds = f"{audio.samples / audio.sample_rate:.3f} s"
+        console.print(
+            f"note: {longer} recordings are longer than the window of {seconds} (data.audio.samples): models "
+            f"are given the loudest part (see {remarks})",
+            soft_wrap=True,
+            highlight=False,
+        )
+    if done.remarks[FILE]:
+        text = f"note: {done.remarks[FILE]} files were read with a remark (see {remarks})"
+        console.print(text, soft_wrap=True, highlight=False)
     rejected = f"{done.rejected} of {done.rows} rows rejected"
     where = f" (see {out / 'rejected.csv'})" if done.rejected else ""
     reused = f", {done.reused} finished shards reused" if done.reused else ""

@@ -23,6 +23,7 @@ from vqmm.data.beam_runner import write_shards_by_beam
 from vqmm.data.manifest import Row, read_manifest
 from vqmm.data.plan import Plan, Shard, plan_shards
 from vqmm.data.records import FORMAT_VERSION, Dataset
+from vqmm.data.remarks import count_remarks, write_remarks
 from vqmm.data.resume import claimed, finished_shards, identity, refuse_other
 from vqmm.data.shard_writer import write_shard
 from vqmm.data.shards import SPLITS
@@ -41,6 +42,7 @@ class Prepared:
         rejected: rows with a file that could not be read.
         reused: shards that an earlier, interrupted run had finished.
         in_two_splits: files that the manifest names in more than one split.
+        remarks: files that were read with a remark, by kind, see `vqmm.data.remarks`.
         seconds: that it took.
     """
 
@@ -49,6 +51,7 @@ class Prepared:
     rejected: int
     reused: int
     in_two_splits: int
+    remarks: dict[str, int]
     seconds: float
 
 
@@ -72,7 +75,7 @@ def prepare(
     beam: Sequence[str] | None = None,
     work: Path | None = None,
 ) -> Prepared:
-    """Decodes what a manifest names and writes shards, `dataset.json` and `rejected.csv`.
+    """Decodes what a manifest names and writes shards, `dataset.json`, `rejected.csv` and `remarks.csv`.
 
     Rows without a split are split by item, 80/10/10, by ``config.seed``
     (`vqmm.data.splits`). The shards depend on the manifest, the files it names
@@ -120,6 +123,7 @@ def prepare(
                 notes |= _write_shards(todo, config, out, work, workers or joblib.cpu_count(), progress)
             rejections = _rejections(rows, plan.shards, notes, folder)
             _write_rejected(out / "rejected.csv", rejections)
+            write_remarks(out / "remarks.csv", rows, plan.shards, notes, folder)
             _refuse_many(rejections, len(rows), config.data.max_rejected, plan.shards, notes, out)
             tree = _describe(plan, notes, config, name or folder.name, made_from)
             write_atomic(out / "dataset.json", _json(tree))
@@ -130,6 +134,7 @@ def prepare(
         rejected=_count_rejected(out / "rejected.csv"),
         reused=reused,
         in_two_splits=_in_two_splits(plan.shards),
+        remarks=count_remarks(out / "remarks.csv"),
         seconds=time.monotonic() - began,
     )
 

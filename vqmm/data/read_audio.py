@@ -18,7 +18,7 @@ from vqmm.data.reading import reading
 from vqmm.data.riff import UNKNOWN_LENGTH
 from vqmm.data.sound_parts import SoundPart, sound_parts
 from vqmm.data.spliced_file import SplicedFile
-from vqmm.data.trim import trim_silence
+from vqmm.data.trim import sound_slice
 from vqmm.errors import UnreadableFile
 
 AUDIO_FORMATS = "WAV, FLAC, MP3, OGG"
@@ -38,11 +38,15 @@ class Recording(NamedTuple):
 
     Attributes:
         samples: f32[n], -1..1, at the rate of the spec.
+        begin: sample of the whole recording, at that rate, at which they begin: quiet is left out.
+        total: samples of the whole recording at that rate.
         notes: sentences without a subject (that is the file) on what a person should know: headers that
             state another length, channels that cancel.
     """
 
     samples: Mono
+    begin: int
+    total: int
     notes: tuple[str, ...]
 
 
@@ -110,8 +114,9 @@ def read_recording(path: str | Path, spec: AudioSpec) -> Recording:
     audio = soxr.resample(mono, rate, spec.sample_rate).astype(np.float32, copy=False)
     if audio.size < SHORTEST_SECONDS * spec.sample_rate:
         raise UnreadableFile(path, f"lasts {mono.size / rate:.4f} s; {SHORTEST_SECONDS} s is the least")
-    audio = trim_silence(audio, spec.sample_rate, float(spec.trim_db))
-    return Recording(audio / max(1.0, float(np.abs(audio).max())), notes)
+    sound = sound_slice(audio, spec.sample_rate, float(spec.trim_db))
+    kept = audio[sound]
+    return Recording(kept / max(1.0, float(np.abs(kept).max())), sound.start, audio.size, notes)
 
 
 def _read_parts(path: Path, parts: list[SoundPart], max_seconds: float) -> _Decoded:

@@ -8,6 +8,7 @@ from typing import Any
 
 from vqmm.atomic import replacing
 from vqmm.data.plan import Shard
+from vqmm.data.remarks import remarks_on
 from vqmm.data.shards import Record, encode_record, file_sha256
 from vqmm.data.workers import Encoded
 
@@ -24,12 +25,14 @@ def write_shard(
         step: called after each file.
 
     Returns:
-        The note on it: `{"sha256": hex, "rejected": {path: reason}}`.
+        The note on it: `{"sha256": hex, "rejected": {path: reason}, "remarks": {path: {kind: [text]}}}`,
+        see `vqmm.data.remarks`.
     """
     import tensorflow as tf  # late: wrong usage and bad manifests are found without it
 
     path = out / shard.name
     rejected = {}
+    remarks = {}
     with replacing(path) as part:
         writer = tf.io.TFRecordWriter(str(part))
         try:
@@ -38,6 +41,8 @@ def write_shard(
                 if result.reason is not None:
                     rejected[str(entry.path)] = result.reason
                 else:
+                    if found := remarks_on(result):
+                        remarks[str(entry.path)] = found
                     writer.write(
                         encode_record(
                             Record(
@@ -54,4 +59,4 @@ def write_shard(
                 step()
         finally:
             writer.close()
-    return {"sha256": file_sha256(path), "rejected": rejected}
+    return {"sha256": file_sha256(path), "rejected": rejected, "remarks": remarks}
