@@ -117,6 +117,7 @@ def _parity(model: Any, config: Any, dataset: Any, written: dict[str, Path], out
     from vqmm.export.parity import compare, reference
     from vqmm.export.runners import litert_runners, onnx_runners, saved_model_runners
     from vqmm.export.samples import sample_items
+    from vqmm.export.sound_bytes_parity import SIGNATURE, compare_sound_bytes
 
     _tell("the run's codes of the test split")
     items = sample_items(dataset, config, "test", config.evaluate.max_items)
@@ -127,6 +128,9 @@ def _parity(model: Any, config: Any, dataset: Any, written: dict[str, Path], out
         openers = {"saved_model": saved_model_runners, "onnx": onnx_runners}
         runners = openers.get(name, litert_runners)(path)
         found[name] = {**compare(model, wanted, runners), "bytes": size_of(path)}
+        if name == "saved_model" and "audio" in items:
+            sound = compare_sound_bytes(model, config, dataset, runners(SIGNATURE))
+            found[name]["signatures"][SIGNATURE] = sound
     write_atomic(out / "parity.json", json.dumps(found, indent=2) + "\n")
     return found
 
@@ -155,6 +159,11 @@ def _show(written: dict[str, Path], found: dict[str, Any]) -> None:
     console.print(table)
     for path in written.values():
         console.print(str(path), highlight=False, soft_wrap=True)
+    sound = found.get("saved_model", {}).get("signatures", {}).get("encode_audio_bytes")
+    if sound:
+        text = f"{sound['agreement']:.2%} of codes are equal over {len(sound['forms'])} forms of WAV files"
+        text += "".join(f"; {form}: refused ({why})" for form, why in sound["refused"].items())
+        console.print(f"encode_audio_bytes: {text}", highlight=False, soft_wrap=True)
 
 
 if __name__ == "__main__":

@@ -24,6 +24,10 @@ class SplicedFile(io.RawIOBase):
         self._size = len(head) + max(0, stop - start)
         self._place = 0
 
+    def __repr__(self) -> str:
+        """The name of the file: decoders put it into their messages."""
+        return repr(str(self._file.name))
+
     def readable(self) -> bool:
         """True."""
         return True
