@@ -94,10 +94,14 @@ def read_mp3_header(data: bytes, size: int) -> Mp3Header | None:
         if frame is None:
             continue
         follower = data[begin + frame.size : begin + frame.size + 4]
-        if len(follower) == 4 and parse_frame(follower) is None:
+        if len(follower) == 4 and not _is_like(frame, parse_frame(follower)):
             continue
         return _described(data, begin, frame, size - begin)
     return None
+
+
+def _is_like(frame: Frame, other: Frame | None) -> bool:
+    return other is not None and (frame.rate, frame.channels) == (other.rate, other.channels)
 
 
 def is_tagged(data: bytes, begin: int, frame: Frame) -> bool:
