@@ -132,6 +132,7 @@ def _parity(model: Any, config: Any, dataset: Any, written: dict[str, Path], out
     from vqmm.export.picture_parity import compare_pictures
     from vqmm.export.runners import litert_runners, onnx_runners, saved_model_runners
     from vqmm.export.samples import sample_items
+    from vqmm.export.sound_bytes_parity import SIGNATURE, compare_sound_bytes
 
     _tell("the run's codes of the test split")
     items = sample_items(dataset, config, "test", config.evaluate.max_items)
@@ -147,6 +148,9 @@ def _parity(model: Any, config: Any, dataset: Any, written: dict[str, Path], out
             found[name]["signatures"]["encode_image_bytes"] = files
             if files["differ"]:
                 _tell(f"encode_image_bytes gives other codes than prepare for: {', '.join(files['differ'])}")
+        if name == "saved_model" and "audio" in items:
+            sound = compare_sound_bytes(model, config, dataset, runners(SIGNATURE))
+            found[name]["signatures"][SIGNATURE] = sound
     write_atomic(out / "parity.json", json.dumps(found, indent=2) + "\n")
     return found
 
@@ -175,6 +179,11 @@ def _show(written: dict[str, Path], found: dict[str, Any]) -> None:
     console.print(table)
     for path in written.values():
         console.print(str(path), highlight=False, soft_wrap=True)
+    sound = found.get("saved_model", {}).get("signatures", {}).get("encode_audio_bytes")
+    if sound:
+        text = f"{sound['agreement']:.2%} of codes are equal over {len(sound['forms'])} forms of WAV files"
+        text += "".join(f"; {form}: refused ({why})" for form, why in sound["refused"].items())
+        console.print(f"encode_audio_bytes: {text}", highlight=False, soft_wrap=True)
 
 
 if __name__ == "__main__":

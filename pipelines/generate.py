@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -102,6 +103,13 @@ def main(args: argparse.Namespace) -> None:
         facts = {"prior": str(args.run), "step": opened.run.step, "kind": spec.kind, "seed": args.seed}
         facts |= {"vocoder": str(args.vocoder) if args.vocoder else "Griffin-Lim", **settings._asdict()}
         files = _write(folder, args, studio, result, facts)
+    longer = None
+    if result.source is not None and result.source.modality == "audio":
+        from vqmm.data.used_part import longer_than_window
+
+        longer = longer_than_window(result.source.sizes[:, 0], opened.tokenizer.config.data.audio)
+    if longer:
+        print(f"note: {longer}", file=sys.stderr)
     if args.json:
         print(json.dumps({"out": str(args.out), "files": files, **facts}))
     else:

@@ -12,6 +12,7 @@ from pipelines.cli import local_path, run
 from vqmm.errors import UserError
 
 if TYPE_CHECKING:
+    from vqmm.data.records import Records
     from vqmm.retrieval import FaissIndex
 
 DESCRIPTION = "Indexes recordings and pictures by their shared codes; a second call adds to the index."
@@ -80,8 +81,9 @@ def main(args: argparse.Namespace) -> None:
     if not adding and (args.overwrite or args.vectors):
         raise UserError("--overwrite and --vectors make an index: give --run and --data")
     added, removed, moved = {"audio": 0, "image": 0}, 0, 0
+    longer, note = 0, None
     if adding:
-        index, added, moved = _add(args)
+        index, added, moved, longer, note = _add(args)
     else:
         # Loaded late, so that a wrong command line is told at once.
         from vqmm.retrieval import FaissIndex
@@ -107,12 +109,15 @@ def main(args: argparse.Namespace) -> None:
         "fingerprint": index.fingerprint,
         "codes_in_use": usage.in_use,
         "codes": usage.codes,
+        "longer_than_window": longer,
     }
     if usage.warning:
         print(f"index: warning: {usage.warning}", file=sys.stderr)
     if args.json:
         print(json.dumps(facts))
     else:
+        if note:
+            print(f"note: {note}")
         print(
             f"{args.out}: {index.count('audio')} recordings ({added['audio']} new), {index.count('image')} "
             f"pictures ({added['image']} new), {facts['bytes_per_item']} bytes an item, {usage}"
@@ -129,11 +134,15 @@ class Grown(NamedTuple):
         grown: the index, not yet saved.
         added: new items by modality.
         moved: of these, items that stood in another split.
+        longer: recordings that are longer than the model's window.
+        note: a sentence about these; None where there is none.
     """
 
     grown: FaissIndex
     added: dict[str, int]
     moved: int
+    longer: int
+    note: str | None
 
 
 def _add(args: argparse.Namespace) -> Grown:
@@ -143,6 +152,7 @@ def _add(args: argparse.Namespace) -> Grown:
     from vqmm.training.run_folder import open_run
 
     opened = open_run(args.run, coded=True)
+    from vqmm.data.used_part import count_longer, longer_than_window
     from vqmm.retrieval import FaissIndex
     from vqmm.retrieval.index_folder import generation_of
     from vqmm.retrieval.model_index import add_split, index_for
@@ -156,14 +166,22 @@ def _add(args: argparse.Namespace) -> Grown:
         if args.vectors and not index.holds_vectors:
             raise UserError(f"{args.out} holds no vectors; make it anew with --overwrite --vectors")
     added, held = {"audio": 0, "image": 0}, index.count()
+    lengths: list[int] = []
+
+    def seen(modality: str, records: Records) -> None:
+        if modality == "audio":
+            lengths.extend(records.lengths.tolist())
+
     present = [name for name, held in dataset.counts.items() if held["recordings"] + held["pictures"]]
     splits = args.split or present
     for split in splits:
-        for modality, number in add_split(index, opened.model, dataset, opened.config, split).items():
+        for modality, number in add_split(index, opened.model, dataset, opened.config, split, seen).items():
             added[modality] += number
     if not index.count():
         raise UserError(f"{args.data} has nothing in {', '.join(splits)}; choose another --split")
-    return Grown(index, added, held + sum(added.values()) - index.count())
+    audio = opened.config.data.audio
+    moved = held + sum(added.values()) - index.count()
+    return Grown(index, added, moved, count_longer(lengths, audio), longer_than_window(lengths, audio))
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from vqmm.data.prepare import Prepared
 
 SOURCES = ("digits", "glyphs", "tuxpaint", "tfds")
-DESCRIPTION = "Decodes recordings and pictures into shards, dataset.json and rejected.csv."
+DESCRIPTION = "Decodes recordings and pictures into shards, dataset.json, rejected.csv and remarks.csv."
 EXAMPLES = """\
   python -m pipelines.prepare --source digits --config configs/digits.yaml --out data/digits
   python -m pipelines.prepare --source tuxpaint --config configs/tuxpaint.yaml --out data/tuxpaint
@@ -185,6 +185,7 @@ def _summary(done: Prepared, out: Path) -> dict[str, object]:
         "in_two_splits": done.in_two_splits,
         "divided_items": len(done.divided),
         "empty_splits": done.empty_splits,
+        "remarks": done.remarks,
         "checksum": done.dataset.checksum,
         "seconds": round(done.seconds, 2),
     }
@@ -194,11 +195,26 @@ def _show(done: Prepared, out: Path) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from vqmm.data.remarks import FILE, WINDOW
+
     table = Table("split", "recordings", "pictures", "paired items")
     for split, count in done.dataset.counts.items():
         table.add_row(split, *(str(count[key]) for key in ("recordings", "pictures", "pairs_items")))
     console = Console()
     console.print(table)
+    remarks = out / "remarks.csv"
+    if longer := done.remarks[WINDOW]:
+        audio = done.dataset.audio
+        seconds = f"{audio.samples / audio.sample_rate:.3f} s"
+        console.print(
+            f"note: {longer} recordings are longer than the window of {seconds} (data.audio.samples): models "
+            f"are given the loudest part (see {remarks})",
+            soft_wrap=True,
+            highlight=False,
+        )
+    if done.remarks[FILE]:
+        text = f"note: {done.remarks[FILE]} files were read with a remark (see {remarks})"
+        console.print(text, soft_wrap=True, highlight=False)
     rejected = f"{done.rejected} of {done.rows} rows rejected"
     where = f" (see {out / 'rejected.csv'})" if done.rejected else ""
     reused = f", {done.reused} finished shards reused" if done.reused else ""

@@ -89,7 +89,7 @@ def main(args: argparse.Namespace) -> None:
 
     opened = open_run(args.run, coded=True)
     # Loaded late, so that a wrong command line is told at once.
-    from vqmm.data.file_records import file_records
+    from vqmm.data.file_records import read_files
     from vqmm.encoding import codebook_fingerprint, encode_records
     from vqmm.retrieval import FaissIndex
     from vqmm.retrieval.hit_rows import hit_rows
@@ -97,8 +97,8 @@ def main(args: argparse.Namespace) -> None:
 
     index = FaissIndex.open(args.index, codebook_fingerprint(opened.model))
     checked = check_question(index, question)
-    records = file_records([path], asked, opened.config.data)
-    encoded = encode_records(opened.model, records, opened.config, asked)
+    read = read_files([path], asked, opened.config.data)
+    encoded = encode_records(opened.model, read.records, opened.config, asked)
     hits = answer(index, query_values(opened.model, encoded, args.query), checked)
     items, scores = hits.items[0], hits.scores[0].tolist()
     saved: list[Path] | None = None
@@ -119,16 +119,17 @@ def main(args: argparse.Namespace) -> None:
         "best_possible": index.slots,
         "codes": encoded.shared[0].tolist(),
         "codes_in_use": usage.in_use,
+        **read.reports[0].facts(),
     }
     if usage.warning:
         print(f"query: warning: {usage.warning}", file=sys.stderr)
     rows = hit_rows(items, scores)
     for row, place in zip(rows, saved or [], strict=False):
         row["saved"] = str(place)
-    _show(query, rows, args.json)
+    _show(query, rows, args.json, read.reports[0].lines())
 
 
-def _show(query: dict[str, Any], rows: list[dict[str, Any]], as_json: bool) -> None:
+def _show(query: dict[str, Any], rows: list[dict[str, Any]], as_json: bool, notes: list[str]) -> None:
     if as_json:
         print(json.dumps({"query": query, "hits": rows}))
         return
@@ -144,6 +145,7 @@ def _show(query: dict[str, Any], rows: list[dict[str, Any]], as_json: bool) -> N
     for row in rows:
         cells = [row["rank"], *(row.get(name, "") for name in columns), f"{row['score']:.3f}"]
         table.add_row(*(Text(str(cell)) for cell in cells))  # Text: an id with brackets is no markup
+    print(*notes, sep="\n", end="\n" if notes else "")
     print(title)  # not the table's own, which would be broken at the width of the table
     Console().print(table)
 

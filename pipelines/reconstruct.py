@@ -5,14 +5,16 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pipelines.cli import local_path, run
 from vqmm.errors import UserError
 
 if TYPE_CHECKING:
+    from vqmm.data.file_records import FileReport
     from vqmm.data.records import Records
     from vqmm.data.shards import Modality
     from vqmm.tokens import TokenFile
@@ -69,12 +71,18 @@ def main(args: argparse.Namespace) -> None:
 
     opened = open_run(args.run, coded=True)
     voice = open_voice(args.vocoder, opened.config)
+    from vqmm.data.used_part import longer_than_window
     from vqmm.rebuild import rebuild, write_media
     from vqmm.retrieval.hit_files import safe_names
     from vqmm.tokens import save_tokens
 
-    written: list[dict[str, str]] = []
-    for tokens in _tokens(args, opened):
+    written: list[dict[str, Any]] = []
+    reports: list[FileReport] = []
+    notes: list[str] = []
+    for tokens in _tokens(args, opened, reports):
+        if tokens.modality == "audio" and not reports:
+            longer = longer_than_window(tokens.sizes[:, 0], opened.config.data.audio)
+            notes += [f"note: {longer}"] if longer else []
         rebuilt = rebuild(opened.model, opened.config, tokens, args.to, args.shared_only, voice)
         suffix = SUFFIXES[args.to or tokens.modality]
         alone = given is not None or (len(rebuilt) == 1 and args.out.suffix.lower() == suffix)
@@ -83,18 +91,24 @@ def main(args: argparse.Namespace) -> None:
         for path, id, media in zip(paths, tokens.ids, rebuilt, strict=True):
             write_media(path, media, opened.config)
             written.append({"id": str(id), "path": str(path)})
+            if reports:
+                written[-1] |= reports[0].facts()
         if args.tokens is not None:
             save_tokens(args.tokens, tokens)
     if args.json:
         print(json.dumps({"files": written}))
-    elif len(written) == 1:
+        return
+    for note in [*notes, *(line for report in reports for line in report.lines())]:
+        print(note, file=sys.stderr)
+    if len(written) == 1:
         print(written[0]["path"])
     else:
         print(f"{len(written)} files in {args.out}")
 
 
-def _tokens(args: argparse.Namespace, opened: Run) -> Iterator[TokenFile]:
-    from vqmm.data.file_records import file_records
+def _tokens(args: argparse.Namespace, opened: Run, reports: list[FileReport]) -> Iterator[TokenFile]:
+    """Codes to decode; adds to `reports` how a file was read."""
+    from vqmm.data.file_records import read_files
     from vqmm.data.records import Dataset
     from vqmm.encoding import codebook_fingerprint, encode_records, tokens_of
     from vqmm.tokens import load_tokens
@@ -112,10 +126,11 @@ def _tokens(args: argparse.Namespace, opened: Run) -> Iterator[TokenFile]:
         sources = [("audio", recordings), ("image", pictures)]
         if not any(len(records) for _, records in sources):
             raise UserError(f"split {args.split!r} of {args.data} is empty; choose another")
-    elif args.audio is not None:
-        sources = [("audio", file_records([args.audio], "audio", config.data))]
     else:
-        sources = [("image", file_records([args.image], "image", config.data))]
+        modality: Modality = "image" if args.audio is None else "audio"
+        read = read_files([args.audio or args.image], modality, config.data)
+        sources = [(modality, read.records)]
+        reports += read.reports
     for modality, records in sources:
         if len(records):
             encoded = encode_records(model, records, config, modality)

@@ -5,14 +5,15 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pipelines.cli import add_runner, beam_options, local_path, run
 from vqmm.errors import UserError
 
 if TYPE_CHECKING:
+    from vqmm.data.file_records import FileReport
     from vqmm.data.records import Dataset
     from vqmm.data.shards import Modality
     from vqmm.tokens import TokenFile
@@ -26,6 +27,13 @@ EXAMPLES = """\
 
 Prepared data gives one file for each modality and split, as out/tokens/audio-test.npz. Files of yours go into
 one token file where --out ends in .npz, else each into one of its own name in the folder --out."""
+
+
+class _Source(NamedTuple):
+    path: Path
+    modality: Modality
+    records: Any  # Records; for Beam the name of a split
+    reports: Sequence[FileReport] = ()
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -69,14 +77,17 @@ def main(args: argparse.Namespace) -> None:
     # Loaded late, so that a wrong command line is told at once.
     from vqmm.beam_tokens import tokens_by_beam
     from vqmm.data.records import Dataset
+    from vqmm.data.used_part import count_longer, longer_than_window
     from vqmm.encoding import encode_records, tokens_of
     from vqmm.tokens import save_tokens
 
     dataset = None if args.data is None else Dataset.open(args.data)
     names = () if dataset is None else dataset.labels
     written: list[dict[str, Any]] = []
+    notes: list[str] = []
+    audio = opened.config.data.audio
     with contextlib.ExitStack() as parts:  # of Beam: kept until all is written
-        for path, modality, records in _sources(args, opened.config, single, dataset):
+        for path, modality, records, reports in _sources(args, opened.config, single, dataset):
             if dataset is not None and isinstance(records, str):
                 work = tokens_by_beam(opened, dataset, records, modality, args.out, options or [])
                 tokens = parts.enter_context(work)
@@ -85,9 +96,19 @@ def main(args: argparse.Namespace) -> None:
                 tokens = tokens_of(opened.model, opened.config, encoded, records.lengths, names)
             save_tokens(path, tokens)
             written.append({"path": str(path), **_facts(tokens)})
+            if reports:
+                written[-1]["files"] = [{"path": report.path, **report.facts()} for report in reports]
+                notes += [line for report in reports for line in report.lines()]
+            elif modality == "audio":
+                lengths = tokens.sizes[:, 0]
+                written[-1]["longer_than_window"] = count_longer(lengths, audio)
+                if longer := longer_than_window(lengths, audio):
+                    notes.append(f"note: {path}: {longer}")
     if args.json:
         print(json.dumps({"files": written}))
         return
+    for note in notes:
+        print(note)
     for line in written:
         print(
             f"{line['path']}: {line['items']} x {line['shared']} shared and {line['private']} private codes "
@@ -97,9 +118,9 @@ def main(args: argparse.Namespace) -> None:
 
 def _sources(
     args: argparse.Namespace, config: Any, single: bool, dataset: Dataset | None
-) -> Iterator[tuple[Path, Modality, Any]]:
-    """What to write, of which modality, from which records; for Beam the split that it reads them from."""
-    from vqmm.data.file_records import file_records
+) -> Iterator[_Source]:
+    """What to write, from which records; for Beam from the split that it reads them from."""
+    from vqmm.data.file_records import read_files
 
     if dataset is not None:
         dataset.check(config)
@@ -111,19 +132,19 @@ def _sources(
             if not len(held.recordings) and not len(held.pictures):
                 raise UserError(f"split {split!r} of {args.data} is empty; choose another")
             if len(held.recordings):
-                yield args.out / f"audio-{split}.npz", "audio", held.recordings
+                yield _Source(args.out / f"audio-{split}.npz", "audio", held.recordings)
             if len(held.pictures):
-                yield args.out / f"image-{split}.npz", "image", held.pictures
+                yield _Source(args.out / f"image-{split}.npz", "image", held.pictures)
         return
     modality: Modality = "audio" if args.audio else "image"
     if single:
-        yield args.out, modality, file_records(_files(args), modality, config.data)
+        yield _Source(args.out, modality, *read_files(_files(args), modality, config.data))
         return
     for path in _files(args):
-        yield _own_name(args.out, path), modality, file_records([path], modality, config.data)
+        yield _Source(_own_name(args.out, path), modality, *read_files([path], modality, config.data))
 
 
-def _shards(dataset: Dataset, split: str, out: Path) -> Iterator[tuple[Path, Modality, str]]:
+def _shards(dataset: Dataset, split: str, out: Path) -> Iterator[_Source]:
     from vqmm.encoding import KINDS
 
     counts = dataset.counts.get(split)
@@ -133,7 +154,7 @@ def _shards(dataset: Dataset, split: str, out: Path) -> Iterator[tuple[Path, Mod
     if not found:
         raise UserError(f"split {split!r} of {dataset.folder} is empty; choose another")
     for modality in found:
-        yield out / f"{modality}-{split}.npz", modality, split
+        yield _Source(out / f"{modality}-{split}.npz", modality, split)
 
 
 def _files(args: argparse.Namespace) -> list[Path]:

@@ -16,6 +16,8 @@ def test_an_answer_shows_hits_codes_and_what_comes_back(explorer, made):
         "modality": "audio",
         "codes": query.tokens.shared[0].tolist(),
         "best_possible": 2,
+        "used": {"start_seconds": 0.0, "end_seconds": 0.47, "of_seconds": 0.47},
+        "notes": [],
     }
     assert answer.facts["hits"] == [hit.row | {"codes": hit.codes.tolist()} for hit in found]
     for hit in found:

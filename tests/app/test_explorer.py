@@ -1,5 +1,6 @@
 """What the page finds is what the library finds."""
 
+import html
 import io
 
 import numpy as np
@@ -8,6 +9,7 @@ import soundfile
 from PIL import Image
 
 from vqmm.app.explorer import OTHER, Explorer
+from vqmm.app.parts import hits_html, rebuilt_html
 from vqmm.data.file_records import file_records
 from vqmm.encoding import encode_records
 from vqmm.errors import UserError
@@ -39,6 +41,19 @@ def test_hits_codes_and_files_are_those_of_the_index_and_the_data(explorer, run,
         np.testing.assert_array_equal(found[0].media[:, :, 0], np.asarray(Image.open(io.BytesIO(data))))
     else:
         np.testing.assert_array_equal(found[0].media, soundfile.read(io.BytesIO(data), dtype="float32")[0])
+
+
+def test_the_page_says_which_part_of_a_recording_was_used(explorer):
+    rate = explorer.config.data.audio.sample_rate
+    time = np.arange(2 * rate) / rate
+    beep = 0.5 * np.sin(2 * np.pi * 300 * time) * np.where((time >= 1) & (time < 1.3), 1.0, 0.02)
+    buffer = io.BytesIO()
+    soundfile.write(buffer, np.stack([beep, -beep], axis=1), rate, format="WAV")
+    query = explorer.encode(buffer.getvalue(), "audio")
+    assert "cancel each other" in query.remarks() and "s of 2.000 s, are used." in query.remarks()
+    found = explorer.search(query, 2)
+    assert query.remarks() in html.unescape(str(hits_html(explorer, query, found)))
+    assert query.remarks() in html.unescape(str(rebuilt_html(explorer, query, explorer.rebuild(query))))
 
 
 def test_there_are_no_more_hits_than_items(explorer, made):

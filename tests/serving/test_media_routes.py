@@ -96,6 +96,23 @@ def test_what_cannot_be_read_is_refused_with_the_reason(served, data, kind, stat
         assert "/tmp" not in said.text
 
 
+def test_the_answer_says_which_part_of_a_recording_was_used_and_what_was_odd(served):
+    rate, window = served.codec.config.data.audio.sample_rate, served.codec.config.data.audio.samples
+    time = np.arange(2 * rate) / rate
+    beep = 0.5 * np.sin(2 * np.pi * 300 * time) * np.where((time >= 1) & (time < 1.3), 1.0, 0.02)
+    buffer = io.BytesIO()
+    soundfile.write(buffer, np.stack([beep, -beep], axis=1), rate, format="WAV")
+    encode = send(served, "/encode", buffer.getvalue(), "audio/wav").json()
+    search = send(served, "/search", buffer.getvalue(), "audio/wav", k=1).json()["query"]
+    for said in (encode, search):
+        used = said["used"]
+        assert used["of_seconds"] == 2.0 and used["start_seconds"] <= 1.0 and used["end_seconds"] >= 1.3
+        assert abs(used["end_seconds"] - used["start_seconds"] - window / rate) < 1e-6
+        assert len(said["notes"]) == 1 and "cancel each other" in said["notes"][0]
+    picture = send(served, "/encode", (served.files / "test0.png").read_bytes(), "image/png").json()
+    assert picture["used"] is None and picture["notes"] == []
+
+
 @pytest.mark.parametrize(
     "change, told",
     [

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from vqmm.app.drawing import composed, ink_for
 from vqmm.app.explorer import Explorer, Found, Query
 from vqmm.app.parts import codes_html, hits_html, rebuilt_html
+from vqmm.data.file_records import read_facts
 from vqmm.data.shards import Modality
 from vqmm.errors import UserError
 
@@ -126,5 +127,6 @@ class Answers:
 
 def _facts(explorer: Explorer, query: Query, found: list[Found]) -> dict[str, Any]:
     asked = {"modality": query.tokens.modality, "codes": query.tokens.shared[0].tolist()}
+    asked |= read_facts(query.used, query.notes)
     hits = [hit.row | {"codes": hit.codes.tolist()} for hit in found]
     return {"query": asked | {"best_possible": explorer.index.slots}, "hits": hits}

@@ -13,6 +13,7 @@ from PIL import Image
 from vqmm.app.code_map import code_map
 from vqmm.data.records import Dataset
 from vqmm.data.shards import OTHER, Modality
+from vqmm.data.used_part import UsedPart
 from vqmm.encoding import codebook_fingerprint, encode_batches, tokens_of, traced_encoder
 from vqmm.errors import UserError
 from vqmm.rebuild import rebuild
@@ -38,11 +39,20 @@ class Query(NamedTuple):
         tokens: its codes.
         vectors: f32[1, slots, dim], to search with.
         media: what the model saw of it.
+        used: the part of a recording that this is; None for a picture.
+        notes: what a person should know of how the file was read, sentences without their subject.
     """
 
     tokens: TokenFile
     vectors: npt.NDArray[np.float32]
     media: Media
+    used: UsedPart | None = None
+    notes: tuple[str, ...] = ()
+
+    def remarks(self) -> str:
+        """The notes, and which part of a longer recording is used, as sentences; mostly empty."""
+        cut = (self.used.sentence(),) if self.used is not None and self.used.is_cut else ()
+        return " ".join(f"The recording {text}." for text in (*self.notes, *cut))
 
 
 class Found(NamedTuple):
@@ -118,7 +128,7 @@ class Explorer:
             UserError: it cannot be read, or is over a limit; with the reason.
         """
         try:
-            values, length = self._reader.open(data, modality)
+            values, length, used, notes = self._reader.open(data, modality)
         except Refused as error:
             raise UserError(error.reason) from None
         if modality not in self._encoders:
@@ -126,7 +136,8 @@ class Explorer:
         batch = {modality: values, "id": [name]}
         encoded = encode_batches(self.model, [batch], modality, encode=self._encoders[modality])
         tokens = tokens_of(self.model, self.config, encoded, np.array([length]))
-        return Query(tokens, query_values(self.model, encoded), _media(values[0], modality, length))
+        vectors = query_values(self.model, encoded)
+        return Query(tokens, vectors, _media(values[0], modality, length), used, notes)
 
     def search(self, query: Query, k: int, modality: Modality | None = None) -> list[Found]:
         """The k items that fit best, or all where there are fewer; those of the other modality.

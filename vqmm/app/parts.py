@@ -31,6 +31,7 @@ def hits_html(explorer: Explorer, query: Query, found: Sequence[Found]) -> str:
         for hit in found
     ]
     note = "" if explorer.holds_files else "Without --data, hits are drawn from their codes."
+    note = " ".join(text for text in (note, query.remarks()) if text)
     return _part(note).hits(rows, explorer.index.slots)
 
 
@@ -75,6 +76,8 @@ def rebuilt_html(explorer: Explorer, query: Query, rebuilt: Rebuilt) -> str:
         f"a {NAMES[OTHER[modality]]} from the shared codes": rebuilt.other,
     }
     strip = strip_html(explorer, media, pictures=modality == "image")
+    if remarks := query.remarks():
+        strip = Markup('<p class="vq-quiet">{}</p>').format(remarks) + strip
     if modality == "image":
         return strip
     own = [query.media, rebuilt.whole, rebuilt.gist]

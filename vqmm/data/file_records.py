@@ -4,17 +4,59 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from vqmm.config import Data
 from vqmm.data.records import Records
 from vqmm.data.shards import NO_LABEL
+from vqmm.data.used_part import UsedPart
 from vqmm.data.workers import encode_file
 from vqmm.errors import UnreadableFile
 
 
+class FileReport(NamedTuple):
+    """What a person should know of how a file was read.
+
+    Attributes:
+        path: of the file.
+        used: the part of a recording that the model is given; None for a picture.
+        notes: sentences without their subject, the file.
+    """
+
+    path: str
+    used: UsedPart | None
+    notes: tuple[str, ...]
+
+    def facts(self) -> dict[str, Any]:
+        """The same for JSON."""
+        return read_facts(self.used, self.notes)
+
+    def lines(self) -> list[str]:
+        """Sentences for a terminal; none where all of the file is used as it states."""
+        cut = (self.used.sentence(),) if self.used is not None and self.used.is_cut else ()
+        return [f"note: {self.path} {text}" for text in (*self.notes, *cut)]
+
+
+class ReadFiles(NamedTuple):
+    """Files as records, and a report on each."""
+
+    records: Records
+    reports: list[FileReport]
+
+
+def read_facts(used: UsedPart | None, notes: Sequence[str]) -> dict[str, Any]:
+    """How a file was read, for JSON: `used` (null for a picture) and `notes`."""
+    return {"used": None if used is None else used.facts(), "notes": list(notes)}
+
+
 def file_records(paths: Sequence[str | Path], modality: str, data: Data) -> Records:
+    """Reads files; the records of `read_files`."""
+    return read_files(paths, modality, data).records
+
+
+def read_files(paths: Sequence[str | Path], modality: str, data: Data) -> ReadFiles:
     """Reads files of one modality.
 
     Args:
@@ -32,7 +74,7 @@ def file_records(paths: Sequence[str | Path], modality: str, data: Data) -> Reco
             raise UnreadableFile(Path(path), record.reason)
         encoded.append(record)
     count = len(encoded)
-    return Records(
+    records = Records(
         ids=np.array([str(path) for path in paths], object),
         items=np.full(count, -1, np.int64),
         labels=np.full(count, NO_LABEL, np.int64),
@@ -41,3 +83,7 @@ def file_records(paths: Sequence[str | Path], modality: str, data: Data) -> Reco
         data=[record.data for record in encoded],
         extra=[{} for _ in encoded],
     )
+    reports = [
+        FileReport(str(path), record.used, record.notes) for path, record in zip(paths, encoded, strict=True)
+    ]
+    return ReadFiles(records, reports)

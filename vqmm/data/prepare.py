@@ -23,6 +23,7 @@ from vqmm.data.made_from import MadeFrom, read_made_from, write_made_from
 from vqmm.data.manifest import Row, read_manifest
 from vqmm.data.plan import Plan, Shard, plan_shards
 from vqmm.data.records import FORMAT_VERSION, Dataset
+from vqmm.data.remarks import count_remarks, write_remarks
 from vqmm.data.resume import (
     claimed,
     current_shards,
@@ -71,6 +72,7 @@ class Prepared:
         divided: items, with all that has equal content, that the manifest puts into more than one split.
         empty_splits: splits that got nothing, where splits were assigned here.
         changes: what became of files since the folder was prepared before.
+        remarks: files that were read with a remark, by kind, see `vqmm.data.remarks`.
         seconds: that it took.
     """
 
@@ -83,6 +85,7 @@ class Prepared:
     divided: list[Divided]
     empty_splits: list[str]
     changes: Changes
+    remarks: dict[str, int]
     seconds: float
 
 
@@ -108,7 +111,7 @@ def prepare(
     force: bool = False,
     files: Path | None = None,
 ) -> Prepared:
-    """Decodes what a manifest names and writes shards, `dataset.json` and `rejected.csv`.
+    """Decodes what a manifest names and writes shards, `dataset.json`, `rejected.csv` and `remarks.csv`.
 
     Rows without a split are split by a hash of their item, about 80/10/10, equal content together
     (`vqmm.data.splits`). The shards depend on the manifest, the files it names and the config
@@ -183,6 +186,7 @@ def prepare(
                 notes |= _write_shards(todo, config, out, work, cores, progress)
             rejections = _rejections(rows, plan.shards, notes, folder)
             _write_rejected(out / "rejected.csv", rejections)
+            write_remarks(out / "remarks.csv", rows, plan.shards, notes, folder)
             _refuse_many(rejections, len(rows), config.data.max_rejected, plan.shards, notes, out)
             tree = _describe(plan, notes, config, name or folder.name, made_from)
             write_made_from(out, hashes, notes)
@@ -200,6 +204,7 @@ def prepare(
         divided=divided,
         empty_splits=[split for split in SPLITS if free and not any(row.split == split for row in rows)],
         changes=changes,
+        remarks=count_remarks(out / "remarks.csv"),
         seconds=time.monotonic() - began,
     )
 

@@ -9,6 +9,7 @@ from typing import Any
 from vqmm.atomic import replacing
 from vqmm.data.file_hashes import is_unchanged
 from vqmm.data.plan import Shard
+from vqmm.data.remarks import remarks_on
 from vqmm.data.shards import Record, encode_record, file_sha256
 from vqmm.data.workers import Encoded
 from vqmm.errors import UserError
@@ -26,7 +27,8 @@ def write_shard(
         step: called after each file.
 
     Returns:
-        The note on it: `{"sha256": hex, "made_from": Shard.digest(), "rejected": {id: reason}}`.
+        The note on it: `{"sha256": hex, "made_from": Shard.digest(), "rejected": {id: reason}, "remarks":
+        {id: {kind: [text]}}}`, see `vqmm.data.remarks`.
 
     Raises:
         UserError: a file changed since the plan was made; the shard is not written.
@@ -35,6 +37,7 @@ def write_shard(
 
     path = out / shard.name
     rejected = {}
+    remarks = {}
     with replacing(path) as part:
         writer = tf.io.TFRecordWriter(str(part))
         try:
@@ -43,6 +46,8 @@ def write_shard(
                 if result.reason is not None:
                     rejected[entry.id] = result.reason
                 else:
+                    if found := remarks_on(result):
+                        remarks[entry.id] = found
                     writer.write(
                         encode_record(
                             Record(
@@ -65,4 +70,9 @@ def write_shard(
                     )
         finally:
             writer.close()
-    return {"sha256": file_sha256(path), "made_from": shard.digest(), "rejected": rejected}
+    return {
+        "sha256": file_sha256(path),
+        "made_from": shard.digest(),
+        "rejected": rejected,
+        "remarks": remarks,
+    }

@@ -37,8 +37,14 @@ def trim_silence(audio: Audio, sample_rate: int, trim_db: float) -> Audio:
     Returns:
         f32[m], a slice of `audio`; all of it where nothing stands out.
     """
+    return audio[sound_slice(audio, sample_rate, trim_db)]
+
+
+def sound_slice(audio: Audio, sample_rate: int, trim_db: float) -> slice:
+    """Where the sound of a recording lies; arguments as of `trim_silence`, which cuts it out."""
+    everything = slice(0, audio.size)
     if trim_db <= 0 or audio.size == 0:
-        return audio
+        return everything
     hop = max(1, round(HOP_SECONDS * sample_rate))
     frame = max(1, round(FRAME_SECONDS * sample_rate))
     level = _levels(audio, sample_rate, frame, hop)
@@ -46,11 +52,11 @@ def trim_silence(audio: Audio, sample_rate: int, trim_db: float) -> Audio:
     active = _without_blips(active)
     where = np.flatnonzero(active)
     if where.size == 0:
-        return audio
+        return everything
     margin = round(MARGIN_SECONDS * sample_rate)
     begin = max(0, int(where[0]) * hop - margin)
     end = min(audio.size, int(where[-1]) * hop + frame + margin)
-    return audio[begin:end]
+    return slice(begin, end)
 
 
 def _levels(audio: Audio, sample_rate: int, frame: int, hop: int) -> npt.NDArray[np.float64]:

@@ -21,8 +21,9 @@ import soundfile
 from PIL import Image
 
 from vqmm.config import Data
-from vqmm.data.read_audio import load_audio
+from vqmm.data.read_audio import read_recording
 from vqmm.data.read_image import load_image
+from vqmm.data.used_part import UsedPart, used_part
 from vqmm.errors import UnreadableFile, UserError
 
 CHUNK = 8  # files a worker takes at a time
@@ -36,11 +37,15 @@ class Encoded(NamedTuple):
         data: FLAC or PNG, b"" for an unreadable file.
         length: in samples; 0 for a picture.
         reason: None for a readable file.
+        used: the part of a recording that the model is given; None for a picture.
+        notes: what is to be reported of a readable file, sentences without their subject, the file.
     """
 
     data: bytes
     length: int
     reason: str | None = None
+    used: UsedPart | None = None
+    notes: tuple[str, ...] = ()
 
 
 def encode_file(path: Path, modality: str, data: Data) -> Encoded:
@@ -48,10 +53,11 @@ def encode_file(path: Path, modality: str, data: Data) -> Encoded:
     buffer = io.BytesIO()
     try:
         if modality == "audio":
-            audio = load_audio(path, data.audio)
-            samples = np.clip(np.round(audio * 32768.0), -32768, 32767).astype(np.int16)
+            read = read_recording(path, data.audio)
+            samples = np.clip(np.round(read.samples * 32768.0), -32768, 32767).astype(np.int16)
+            used = used_part(samples, read.begin, read.total, data.audio)
             soundfile.write(buffer, samples, data.audio.sample_rate, format="FLAC", subtype="PCM_16")
-            return Encoded(buffer.getvalue(), samples.size)
+            return Encoded(buffer.getvalue(), samples.size, used=used, notes=read.notes)
         picture = load_image(path, data.image)
         Image.fromarray(picture[:, :, 0] if picture.shape[2] == 1 else picture).save(buffer, "PNG")
         return Encoded(buffer.getvalue(), 0)

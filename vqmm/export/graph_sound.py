@@ -6,6 +6,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from vqmm.data import mixing
 from vqmm.data import trim as rules
 
 PASSBAND = 0.913  # of the lower Nyquist frequency, as soxr's high quality
@@ -41,6 +42,33 @@ def resample(audio: Any, rate: Any, target: int) -> Any:
         return (tf.signal.irfft(kept, after[None]) * scale)[:length]
 
     return tf.cond(tf.equal(rate, target), lambda: audio, changed)
+
+
+def mix(audio: Any) -> Any:
+    """`vqmm.data.mixing` in a graph: the mean of the channels, or the loudest where they cancel.
+
+    Args:
+        audio: f32[n, channels], n at least 1.
+
+    Returns:
+        f32[n].
+    """
+    count, channels = (tf.cast(size, tf.float64) for size in tf.unstack(tf.shape(audio)))
+    mean = tf.reduce_mean(audio, axis=1)
+
+    def chosen() -> Any:
+        columns = tf.cast(tf.concat([audio, mean[:, None]], axis=1), tf.float64)
+        energy = tf.reduce_sum(tf.square(columns), 0) - tf.square(tf.reduce_sum(columns, 0)) / count
+        steps = tf.reduce_sum(tf.square(columns[1:] - columns[:-1]), 0)
+
+        def kept(part: Any) -> Any:
+            apart = tf.reduce_sum(part[:-1])
+            return tf.where(apart > mixing.FAINT * count, channels**2 * part[-1] / apart, 1.0)
+
+        cancels = tf.minimum(kept(energy), kept(steps)) < mixing.CANCELLED
+        return tf.cond(cancels, lambda: audio[:, tf.argmax(energy[:-1])], lambda: mean)
+
+    return tf.cond(channels > 1, chosen, lambda: mean)
 
 
 def trim(audio: Any, sample_rate: int, trim_db: float) -> Any:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from vqmm.config import Config
-from vqmm.data.records import Dataset
+from vqmm.data.records import Dataset, Records
 from vqmm.data.shards import Modality
 from vqmm.encoding import Encoded, codebook_fingerprint, encode_records, vectors_of_codes
 from vqmm.errors import UserError
@@ -44,10 +45,25 @@ def index_for(model: VQVAE, config: Config, vectors: bool = False) -> FaissIndex
     )
 
 
-def add_split(index: Index, model: VQVAE, dataset: Dataset, config: Config, split: str) -> dict[str, int]:
+def add_split(
+    index: Index,
+    model: VQVAE,
+    dataset: Dataset,
+    config: Config,
+    split: str,
+    seen: Callable[[Modality, Records], None] = lambda modality, records: None,
+) -> dict[str, int]:
     """Adds all recordings and pictures of a split, with label, caption and further columns.
 
     An item that stands in another split of the index, where the data has it no longer, moves.
+
+    Args:
+        index: to add to.
+        model: that encodes the items.
+        dataset: that holds them.
+        config: of the model's run.
+        split: of the data.
+        seen: called with the items of each modality before they are added.
 
     Returns:
         How many of each modality were new; a modality that the split lacks is left out.
@@ -63,6 +79,7 @@ def add_split(index: Index, model: VQVAE, dataset: Dataset, config: Config, spli
     for modality, records in zip(modalities, held, strict=True):
         if not len(records):
             continue
+        seen(modality, records)
         encoded = encode_records(model, records, config, modality)
         labels = [dataset.labels[row] if row >= 0 else "" for row in encoded.labels]
         extra = {key for row in records.extra for key in row} - set(COLUMNS)

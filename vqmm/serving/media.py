@@ -17,8 +17,9 @@ from PIL import Image
 
 from vqmm.config import Config
 from vqmm.data.png_chunks import PNG_SIGNATURE
-from vqmm.data.read_audio import load_audio
+from vqmm.data.read_audio import read_recording
 from vqmm.data.read_image import IMAGE_FORMATS, load_image
+from vqmm.data.used_part import UsedPart, used_part
 from vqmm.data.windows import cut, loudest_start, window_start
 from vqmm.errors import UnreadableFile
 from vqmm.serving.refused import Refused
@@ -33,10 +34,14 @@ class Medium(NamedTuple):
     Attributes:
         values: f32[1, samples] or f32[1, height, width, channels].
         length: samples of a recording before it is cut or padded for the model; 0 for a picture.
+        used: the part of a recording that the values are; None for a picture.
+        notes: what a person should know of how the file was read, sentences without their subject.
     """
 
     values: npt.NDArray[np.float32]
     length: int
+    used: UsedPart | None = None
+    notes: tuple[str, ...] = ()
 
 
 class MediaReader:
@@ -93,9 +98,12 @@ class MediaReader:
             with _pictures:
                 picture = load_image(path, self.image)
             return Medium(picture[None].astype(np.float32) / np.float32(255.0), 0)
-        audio = load_audio(path, self.audio)
-        samples = np.clip(np.round(audio * 32768.0), -32768, 32767).astype(np.int16)  # as records hold it
-        return Medium(np.asarray(self._windowed(samples))[None], len(samples))
+        read = read_recording(path, self.audio)
+        samples = np.clip(np.round(read.samples * 32768.0), -32768, 32767).astype(
+            np.int16
+        )  # as records hold it
+        used = used_part(samples, read.begin, read.total, self.audio)
+        return Medium(np.asarray(self._windowed(samples))[None], len(samples), used, read.notes)
 
 
 def check_pixels(files: npt.NDArray[Any], picture_most: int, request_most: int) -> None:

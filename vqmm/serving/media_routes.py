@@ -9,6 +9,7 @@ import numpy as np
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from vqmm.data.file_records import read_facts
 from vqmm.serving.media import png_of, wav_of
 from vqmm.serving.model import ServedModel
 from vqmm.serving.read_json import read_json
@@ -53,14 +54,15 @@ def media_routes(service: Service, workers: Workers) -> APIRouter:
         no_options(request)
         modality, body = modality_of(request), await request.body()
         with service.use() as (model, _):
-            item = await workers.call(model.media.read, body, modality)
-            found = await predicted(model, f"encode_{modality}", {modality: item}, 422)
+            item = await workers.call(model.media.open, body, modality)
+            found = await predicted(model, f"encode_{modality}", {modality: item.values}, 422)
             return {
                 "modality": modality,
                 "shared": found["shared"][0].tolist(),
                 "private": found["private"][0].tolist() if "private" in found else None,
                 "fingerprint": model.fingerprint,
                 "version": model.version,
+                **read_facts(item.used, item.notes),
             }
 
     @router.post("/search", openapi_extra=FILE, summary="Items that fit a recording or a picture, ranked")
@@ -71,8 +73,8 @@ def media_routes(service: Service, workers: Workers) -> APIRouter:
             if index is None:
                 raise Refused(404, "this service has no index; start it with --index INDEX")
             question = await workers.call(checked, index, options, asked, service.settings.hits)
-            item = await workers.call(model.media.read, body, asked)
-            found = await predicted(model, signature_of(options, asked), {asked: item}, 422)
+            item = await workers.call(model.media.open, body, asked)
+            found = await predicted(model, signature_of(options, asked), {asked: item.values}, 422)
             hits = await workers.call(ranked, index, found, options, question)
             query = {
                 "modality": asked,
@@ -81,6 +83,7 @@ def media_routes(service: Service, workers: Workers) -> APIRouter:
                 "where": question.question.where,
                 "reranked": question.reranked,
                 "best_possible": index.slots,
+                **read_facts(item.used, item.notes),
             }
             return {"query": query, "hits": hits, "version": model.version}
 
