@@ -29,6 +29,8 @@ def test_all_formats_and_their_parity(verb, tiny_run, tiny_data, tmp_path):
     assert list(by_files["refused"]) == ["PNG with a linear gamma"]
     assert "encode_image_bytes" not in parity["litert_fp32"]["signatures"]
     assert parity["saved_model"]["agreement"] == 1 and parity["litert_fp32"]["agreement"] > 0.999
+    sound = parity["saved_model"]["signatures"]["encode_audio_bytes"]
+    assert sound["refused"] == {} and len(sound["forms"]) == 13 and sound["agreement"] > 0.98
     assert parity["litert_int8"]["agreement"] > 0.95
     opened = open_run(tiny_run)
     expected = encode_split(opened.model, tiny_data, opened.config, "test", "image")
