@@ -107,7 +107,7 @@ def test_the_real_command_trains_on_data_of_a_server(server, tiny_config, tiny_d
     def called(*words):
         return subprocess.run([*base, *words], cwd=ROOT, capture_output=True, text=True, timeout=300)
 
-    done = called("--data", server, "--run", str(tmp_path / "run"), "--set", "train.steps=2")
+    done = called("--data", server, "--run", str(tmp_path / "run"), "--set", "train.steps=6")
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "run" / "model.keras").is_file()
     assert tiny_data.checksum in (tmp_path / "run" / "data.json").read_text()
