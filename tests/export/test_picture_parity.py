@@ -6,10 +6,10 @@ import io
 
 import numpy as np
 import pytest
-import tensorflow as tf
 from PIL import Image
 
 from vqmm.config import ImageSpec
+from vqmm.errors import UserError
 from vqmm.export.picture_parity import compare_pictures, picture_forms
 
 SPEC = ImageSpec(height=16, width=16, channels=1)
@@ -65,7 +65,7 @@ def test_forms_with_other_codes_are_named(read):
 def test_refusals_are_named_with_their_reason(read):
     def refusing(data):
         if Image.open(io.BytesIO(data)).size != (16, 16):
-            raise tf.errors.InvalidArgumentError(None, None, "too large")
+            raise UserError("too large")
         return read(data)
 
     found = compare_pictures(SPEC, ITEMS, _runner(refusing))

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from test_run_folder import DATA, begun, changed
 
+from vqmm.atomic import write_atomic
 from vqmm.config import Train, load_config
 from vqmm.errors import UserError
 from vqmm.training.continuation import continuation, keep_former_model
@@ -123,7 +124,7 @@ def test_the_former_model_is_kept_once(tmp_path, tiny_config):
     assert keep_former_model(run, more, 13) is None
     kept = keep_former_model(run, more, 12)
     assert kept == tmp_path / "model-12.keras" and kept.read_bytes() == b"former"
-    run.model.write_bytes(b"new")
+    write_atomic(run.model, b"new")  # as a model is saved
     assert keep_former_model(run, more, 12) is None and kept.read_bytes() == b"former"
 
 

@@ -90,8 +90,8 @@ def compare_sound_bytes(model: VQVAE, config: Config, dataset: Dataset, run: Run
         rows = slice(number * len(sounds), (number + 1) * len(sounds))
         try:
             found = run({"audio_bytes": np.array(files, object)})
-        except tf.errors.InvalidArgumentError as error:
-            refused[form] = " ".join(str(error).split())[:300]
+        except UserError as error:
+            refused[form] = str(error)
             continue
         same = {name: (codes[rows] == np.asarray(found[name])).ravel() for name, codes in expected.items()}
         forms[form] = float(np.concatenate(list(same.values())).mean())

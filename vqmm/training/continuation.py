@@ -85,6 +85,9 @@ def keep_former_model(run: RunFolder, config: Config, step: int) -> Path | None:
     kept = run.model.with_name(f"{run.model.stem}-{step}{run.model.suffix}")
     if not step or step != config.train.continued_from or not run.model.exists() or kept.exists():
         return None
-    with replacing(kept) as part:
-        part.write_bytes(run.model.read_bytes())
+    try:
+        kept.hardlink_to(run.model)  # takes no room: the model that comes is another file
+    except OSError:  # a file system without hard links
+        with replacing(kept) as part:
+            part.write_bytes(run.model.read_bytes())
     return kept
