@@ -28,4 +28,5 @@ def codec_of(config: Config, data: Dataset) -> Codec:
     start, stop = model.quantizer.ranges["shared"]
     places = np.linspace(0, len(tokens) - 1, stop - start).astype(int)
     model.quantizer.place("shared", tokens[places])
+    model.quantizer.start()
     return Codec(model, config, sample_items(data, config, "test", 100))

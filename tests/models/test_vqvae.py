@@ -8,6 +8,7 @@ import tensorflow as tf
 from vqmm.config import check_config
 from vqmm.errors import UserError
 from vqmm.models import build_model
+from vqmm.networks.replica_random import Dropout
 
 
 def config(**over):
@@ -120,7 +121,7 @@ def test_a_missing_modality_changes_nothing_in_the_loss():
 
 def test_encoders_of_a_pair_drop_different_units():
     layers = [
-        [layer.seed for layer in encoder.shared_head.layers if isinstance(layer, keras.layers.Dropout)]
+        [layer.seed for layer in encoder.shared_head.layers if isinstance(layer, Dropout)]
         for encoder in build_model(config()).encoders.values()
     ]
     assert len(set(layers[0]) | set(layers[1])) == 4

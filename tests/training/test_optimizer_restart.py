@@ -127,3 +127,19 @@ def test_replicas_begin_anew_together(tiny_config, tiny_data, two_replicas):
     assert len(copies) == 2
     for copy in copies:
         np.testing.assert_array_equal(np.ravel(copy)[slice(*model.quantizer.ranges["shared"])], 5.0)
+
+
+def test_a_saved_model_brings_the_steps_of_its_rows(tmp_path, tiny_config):
+    tree = tiny_config.model_dump(mode="json")
+    tree["model"]["quantizer"]["shared_update"] = "gradient"
+    config = type(tiny_config).model_validate(tree)
+    model = build_model(config)
+    (optimizer,) = compile_model(model, config)
+    table = model.quantizer.trainable_variables[0]
+    optimizer.iterations.assign(7)
+    optimizer.restart(table, np.arange(len(table)) % 2 == 0)
+    model.save(tmp_path / "model.keras")
+    twin = keras.saving.load_model(tmp_path / "model.keras", safe_mode=True)
+    assert twin.optimizer.restartable == optimizer.restartable != ()
+    for one, other in zip(optimizer.variables, twin.optimizer.variables, strict=True):
+        np.testing.assert_array_equal(one, other)

@@ -170,6 +170,8 @@ class ReplicaClippedAdam(keras.optimizers.Adam):
         learning_rate: number or schedule.
         weight_decay: None for plain Adam.
         clip_norm: largest global norm of the summed gradient.
+        restartable: places, among the variables that it is built for, of those whose rows may begin
+            anew; `allow_restart` adds to them.
 
     Attributes:
         summed: whether `apply` gets gradients summed over replicas; set by `ReplicaLossScale`.
@@ -180,19 +182,32 @@ class ReplicaClippedAdam(keras.optimizers.Adam):
         learning_rate: Any = 1e-3,
         weight_decay: float | None = None,
         clip_norm: float = 1.0,
+        restartable: Sequence[int] = (),
         **kwargs: Any,
     ):
         super().__init__(learning_rate, weight_decay=weight_decay, **kwargs)
         self.clip_norm = clip_norm
+        self.restartable = tuple(restartable)
         self.summed = False
         self._begun: dict[int, keras.Variable] = {}
+
+    def build(self, variables: Sequence[Any]) -> None:
+        if self.built:
+            return
+        super().build(variables)
+        for place in self.restartable:
+            self._count_steps_of_rows(place, variables[place])
 
     def allow_restart(self, variables: Sequence[Any]) -> None:
         """Makes `restart` possible for variables that the optimizer was built for."""
         for variable in variables:
-            shape = (variable.shape[0], *([1] * (len(variable.shape) - 1)))
-            begun = self.add_variable(shape, dtype="float32", name=f"begun_{len(self._begun)}")
-            self._begun[self._get_variable_index(variable)] = begun
+            place = self._get_variable_index(variable)
+            self.restartable += (place,)
+            self._count_steps_of_rows(place, variable)
+
+    def _count_steps_of_rows(self, place: int, variable: Any) -> None:
+        shape = (variable.shape[0], *([1] * (len(variable.shape) - 1)))
+        self._begun[place] = self.add_variable(shape, dtype="float32", name=f"begun_{len(self._begun)}")
 
     def restart(self, variable: Any, rows: npt.NDArray[np.bool_]) -> None:
         """Forgets the gradients of some rows: their next step is as long as a first one.
@@ -299,7 +314,11 @@ class ReplicaClippedAdam(keras.optimizers.Adam):
         return clipped
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "clip_norm": self.clip_norm}
+        return {
+            **super().get_config(),
+            "clip_norm": self.clip_norm,
+            "restartable": list(self.restartable),
+        }
 
 
 @keras.saving.register_keras_serializable("vqmm")
