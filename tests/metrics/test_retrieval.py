@@ -26,10 +26,10 @@ def test_queries_without_anything_relevant_are_left_out():
 
 
 def test_json_layout():
-    scores = np.array([[0.9, 0.1], [0.8, 0.2]])
-    tree = judge_retrieval(lambda block: scores[block], np.array([0, 1]), np.array([0, 1]), 20).to_json()
+    scores = np.array([[0.9, 0.1], [0.8, 0.2]] * 3)
+    tree = judge_retrieval(lambda block: scores[block], np.array([0, 1] * 3), np.array([0, 1]), 20).to_json()
     assert set(tree) == {"map", "r1", "r5", "r10", "median_rank", "chance"}
-    assert tree["map"]["value"] == pytest.approx(0.75) and tree["map"]["n"] == 2
+    assert tree["map"]["value"] == pytest.approx(0.75) and tree["map"]["n"] == 6
     assert len(tree["map"]["ci95"]) == 2 and tree["map"]["chance"] == tree["chance"]["map"] == 0.75
     assert tree["median_rank"]["chance"] == 1.5
 

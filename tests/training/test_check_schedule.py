@@ -106,7 +106,7 @@ def test_a_run_without_codes_is_opened_by_no_one(tiny_config, tmp_path, steps, m
     for coded in (False, True):
         with pytest.raises(UserError) as refused:
             open_run(folder, coded=coded)
-        assert "step 3" in str(refused.value) and "start at step 4" in str(refused.value)
+        assert "step 3" in str(refused.value) and "schedule.quantize_from=4" in str(refused.value)
         assert more in str(refused.value)
 
 

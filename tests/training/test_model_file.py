@@ -18,6 +18,7 @@ def written(tiny_config, tmp_path_factory):
     """A run with checkpoints of the steps 6 and 12, of which the best is that of 6."""
     run = RunFolder(tmp_path_factory.mktemp("runs") / "written")
     model = build_model(tiny_config)
+    model.quantizer.start()
     checkpoints = Checkpoints(run.last, run.best, model, [], 2)
     for step in (6, 12):
         model.step.assign(step)
@@ -71,6 +72,7 @@ def test_what_cannot_be_read_gives_way_to_the_next_and_is_told(tiny_config, run,
     cut(run.last, 12)
     model = model_from_checkpoint(tiny_config, run.weights(tiny_config))
     wanted = build_model(tiny_config)
+    wanted.quantizer.start()
     wanted.step.assign(6)
     for ours, theirs in zip(model.variables, wanted.variables, strict=True):
         np.testing.assert_array_equal(ours, theirs, err_msg=ours.path)

@@ -321,9 +321,9 @@ def _no_codes_yet(run: RunFolder, config: Config, step: int) -> str:
     start = config.schedule.quantize_from
     more = f" and --set train.steps={2 * start}" if config.train.steps <= start else ""
     return (
-        f"{run.path} has come to step {step}, and its codes start at step {start} "
-        "(schedule.quantize_from): until then its codebook is random, and it gives no codes. Train it "
-        f"further with the command that began it{more}, then try again"
+        f"{run.path} holds a model of step {step} whose codes have not started: schedule.quantize_from="
+        f"{start}, and until then the codebook is random. Train it further with the command that began "
+        f"it{more}, then try again"
     )
 
 
