@@ -65,7 +65,7 @@ def run(
 
 
 def _of_tensorflow(error: Exception) -> bool:
-    """Whether it is a `tf.errors.OpError`, by name: a verb need not load TensorFlow."""
+    """Returns whether it is a `tf.errors.OpError`, by name: a verb need not load TensorFlow."""
     names = [(kind.__module__.partition(".")[0], kind.__name__) for kind in type(error).__mro__]
     return ("tensorflow", "OpError") in names
 

@@ -138,7 +138,7 @@ def _source(args: argparse.Namespace, seed: int) -> Source:
 
 
 def _notes(done: Prepared, out: Path) -> Iterator[str]:
-    """What the user should know besides the counts, a line each."""
+    """Lists what the user should know besides the counts, a line each."""
     changed, gone, known = done.changes
     if not known:
         yield (

@@ -119,7 +119,7 @@ def main(args: argparse.Namespace) -> None:
 def _sources(
     args: argparse.Namespace, config: Any, single: bool, dataset: Dataset | None
 ) -> Iterator[_Source]:
-    """What to write, from which records; for Beam from the split that it reads them from."""
+    """Returns what to write, from which records; for Beam from the split that it reads them from."""
     from vqmm.data.file_records import read_files
 
     if dataset is not None:

@@ -1,4 +1,4 @@
-"""What the system refuses is reported as what it is, and not as a full disk or a damaged file."""
+"""Refusals of the operating system are reported as what they are, not as a full disk or a damaged file."""
 
 from __future__ import annotations
 

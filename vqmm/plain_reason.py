@@ -1,4 +1,4 @@
-"""What TensorFlow says of an error, in words that need no knowledge of its graphs."""
+"""Turns TensorFlow's errors into words that need no knowledge of its graphs."""
 
 from __future__ import annotations
 

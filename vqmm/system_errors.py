@@ -43,5 +43,5 @@ def mend_of(error: BaseException) -> str:
 
 
 def is_exhausted(error: BaseException) -> bool:
-    """Whether the process or the machine may open no more files, for which no file is to blame."""
+    """Returns whether the process or the machine may open no more files, for which no file is to blame."""
     return errno_of(error) in EXHAUSTED

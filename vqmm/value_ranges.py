@@ -1,4 +1,4 @@
-"""Which values a recording and a picture may have, and the refusal of others at every door."""
+"""Defines which values a recording and a picture may have; others are refused at every door."""
 
 from __future__ import annotations
 

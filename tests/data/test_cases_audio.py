@@ -56,7 +56,7 @@ def left(name: str) -> Callable[[], np.ndarray]:
 
 
 def repaired(name: str, *changes: tuple[int, bytes]) -> Callable[[], np.ndarray]:
-    """What libsndfile reads when the header is put right."""
+    """Returns what libsndfile reads when the header is put right."""
 
     def value() -> np.ndarray:
         data = bytearray((CASES / name).read_bytes())

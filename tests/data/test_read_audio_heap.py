@@ -45,7 +45,7 @@ def read(path: Path, value: float, patch: pytest.MonkeyPatch) -> np.ndarray | st
 
 
 def same_twice(path: Path, patch: pytest.MonkeyPatch) -> np.ndarray | str:
-    """What reading gives, which must be the same with memory of two kinds."""
+    """Reads a file twice, with other memory, and checks that both give the same."""
     first, second = (read(path, value, patch) for value in (1e3, -7.0))
     assert type(first) is type(second)
     if isinstance(first, str):

@@ -33,7 +33,7 @@ def centred(sound: np.ndarray) -> np.ndarray:
 
 
 def decoded(data: bytes) -> np.ndarray:
-    """By libsndfile alone, of a file without faults."""
+    """Reads a file without faults by libsndfile alone."""
     return soundfile.read(io.BytesIO(data), dtype="float32")[0]
 
 

@@ -126,8 +126,8 @@ def test_items_of_a_label_that_training_lacks_are_left_out(tiny_data, config, mo
     few = train.encoded.labels > 0
     train = train._replace(inputs=train.inputs[few], encoded=train.encoded.rows(few))
     found = extractors.fit_extractors(model, material._replace(training={"image": train}), 0)["image"]
-    assert (found.kind, found.labels, found.untaught) == ("labels", (1, 2, 3), 2)
-    assert found.to_json()["untaught"] == 2
+    assert (found.kind, found.labels, found.unknown_labels) == ("labels", (1, 2, 3), 2)
+    assert found.to_json()["unknown_labels"] == 2
     right = found.probabilities(material.sides["image"].inputs).argmax(1) == np.arange(8) % 4
     assert found.taught.accuracy == pytest.approx(right[np.arange(8) % 4 > 0].mean())
 

@@ -1,4 +1,4 @@
-"""By label or by item: one rule for evaluation, validation and the report."""
+"""Relevance is by label or by item, and one rule decides for evaluation, validation and the report."""
 
 from types import SimpleNamespace
 

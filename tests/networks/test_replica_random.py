@@ -21,7 +21,7 @@ def _without_graphs():
 
 
 def on_replicas(strategy, call):
-    """What each replica gives for the same input."""
+    """Returns what each replica gives for the same input."""
     return [np.asarray(x) for x in strategy.experimental_local_results(strategy.run(call))]
 
 

@@ -1,4 +1,4 @@
-"""What is the same in all verbs: how options that take values are given."""
+"""All verbs take options with values in the same way."""
 
 import argparse
 import importlib

@@ -90,7 +90,7 @@ def test_training_and_compare_refuse_it_before_they_begin(tiny_config, tiny_data
 
 
 def unquantized_run(config: Config, folder: Path, steps: int) -> Path:
-    """What earlier versions left of a run that ended before its codes started."""
+    """Writes what earlier versions left of a run that ended before its codes started."""
     config = config.model_copy(update={"train": config.train.model_copy(update={"steps": steps})})
     model = build_model(config)
     model.step.assign(3)

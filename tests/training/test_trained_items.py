@@ -1,4 +1,4 @@
-"""What a run was trained on is known, by content, whatever the items are called."""
+"""A run knows by content what it was trained on, whatever the items are called."""
 
 from pathlib import Path
 

@@ -72,7 +72,7 @@ def _decoded(value: bytes) -> str:
 
 
 def _is_text(value: bytes) -> bool:
-    """Whether bytes are UTF-8 without NUL, which no text has and most files do."""
+    """Returns whether bytes are UTF-8 without NUL, which no text has and most files do."""
     try:
         return "\0" not in value.decode()
     except UnicodeDecodeError:

@@ -68,7 +68,7 @@ def _grid(mode: str) -> npt.NDArray[np.uint8]:
 
 
 def is_srgb(gamma: int | None, chromaticities: tuple[int, ...] | None) -> bool:
-    """Whether the gAMA and cHRM of a PNG file mean sRGB, or say nothing.
+    """Returns whether the gAMA and cHRM of a PNG file mean sRGB, or say nothing.
 
     Args:
         gamma: times 100,000, or None.

@@ -54,13 +54,13 @@ def check_columns(path: Path, columns: Sequence[str]) -> None:
 
 
 def _is_slip(word: str, known: str) -> bool:
-    """Whether a word is a known one, or that with two neighbouring letters swapped."""
+    """Returns whether a word is a known one, or that with two neighbouring letters swapped."""
     swapped = [known[:i] + known[i + 1] + known[i] + known[i + 2 :] for i in range(len(known) - 1)]
     return word in (known, *swapped)
 
 
 def _is_near(word: str, known: str) -> bool:
-    """Whether a word of four letters or more is a known one with one letter added, left out or changed."""
+    """Returns whether a word of four letters or more is one letter away from a known one."""
     if abs(len(word) - len(known)) > 1 or min(len(word), len(known)) < 4:
         return False
     short, long = sorted((word, known), key=len)

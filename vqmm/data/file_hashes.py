@@ -75,7 +75,7 @@ def hash_files(
 
 
 def is_unchanged(path: Path, known: FileHash) -> bool:
-    """Whether a file still has the size and the time of its last change that it was hashed with."""
+    """Returns whether a file still has the size and the time of its last change that it was hashed with."""
     try:
         now = path.stat()
     except OSError:

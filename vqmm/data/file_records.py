@@ -17,7 +17,7 @@ from vqmm.errors import UnreadableFile
 
 
 class FileReport(NamedTuple):
-    """What a person should know of how a file was read.
+    """A file as it was read, with what a person should know of the reading.
 
     Attributes:
         path: of the file.

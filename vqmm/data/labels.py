@@ -40,5 +40,5 @@ def alike(labels: Iterable[str]) -> list[list[str]]:
 
 
 def is_absent_in_words(label: str) -> bool:
-    """Whether a label is a word that programs write for an absent value, as "NaN" and "None"."""
+    """Returns whether a label is a word that programs write for an absent value, as "NaN" and "None"."""
     return label.casefold() in ABSENT

@@ -15,7 +15,7 @@ VERSION = 1
 
 
 class MadeFrom(NamedTuple):
-    """What the shards of a folder were made from.
+    """The record of what the shards of a folder were made from.
 
     Attributes:
         files: by their path relative to the manifest's folder; None for those that could not be read.

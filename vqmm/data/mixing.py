@@ -58,7 +58,7 @@ class ChannelMixer:
         return int(np.argmax(self._energy()[:-1]))
 
     def cancels(self) -> bool:
-        """Whether the channels cancel each other."""
+        """Returns whether the channels cancel each other."""
         return self.kept < CANCELLED
 
     def _energy(self) -> npt.NDArray[np.float64]:

@@ -105,7 +105,7 @@ def _is_like(frame: Frame, other: Frame | None) -> bool:
 
 
 def is_tagged(data: bytes, begin: int, frame: Frame) -> bool:
-    """Whether the frame at `begin` holds no sound but a tag that states the length of the file."""
+    """Returns whether the frame at `begin` holds no sound but a tag that states the length of the file."""
     tag = begin + 4 + frame.side
     return data[tag : tag + 4] in TAGS
 

@@ -44,7 +44,7 @@ from vqmm.phase_progress import PhaseProgress
 
 
 class Changes(NamedTuple):
-    """What became of the files of a folder that was prepared before.
+    """How the files of a folder that was prepared before have changed since.
 
     Attributes:
         changed: names of files with other content than then, among them those that could not be read.
@@ -212,7 +212,7 @@ def prepare(
 def _hashes(
     rows: Sequence[Row], folder: Path, known: MadeFrom | None, workers: int, progress: bool
 ) -> dict[str, FileHash | None]:
-    """By path relative to the folder."""
+    """Lists them by path relative to the folder."""
     paths = [file for row in rows for file in (row.audio, row.image) if file is not None]
     before = {folder / name: found for name, found in known.files.items()} if known else {}
     found = hash_files(paths, before, workers, progress)

@@ -1,4 +1,4 @@
-"""What `prepare` reports of files that it could read: `remarks.csv`, beside `rejected.csv`."""
+"""`prepare` reports what was odd about files that it could read in `remarks.csv`, beside `rejected.csv`."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Remark(NamedTuple):
 
 
 def remarks_on(encoded: Encoded) -> dict[str, list[str]]:
-    """What is to be reported of a file that was read, texts by kind; mostly nothing."""
+    """Returns what is to be reported of a file that was read, texts by kind; mostly nothing."""
     found = {FILE: list(encoded.notes)} if encoded.notes else {}
     if encoded.used is not None and encoded.used.is_cut:
         found[WINDOW] = [encoded.used.sentence()]

@@ -130,7 +130,7 @@ def finished_shards(out: Path, work: Path, shards: Sequence[Shard]) -> dict[str,
 
 
 def record_of_finished(out: Path) -> MadeFrom | None:
-    """What the shards of a finished folder were made from.
+    """Returns the record of what the shards of a finished folder were made from.
 
     Returns:
         None where that was not recorded, as by versions before 0.2, or is of other shards.

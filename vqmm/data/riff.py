@@ -1,4 +1,4 @@
-"""Where the sound of a WAV or RF64 file lies, and how much of it the header states."""
+"""Finds the sound in a WAV or RF64 file, and how much of it the header states."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def read_wav_layout(file: BinaryIO, begin: int, end: int) -> WavLayout | None:
 
 
 def chunks_follow(file: BinaryIO, place: int, end: int) -> bool:
-    """Whether the bytes from `place` are chunks with names in ASCII that end where the file ends."""
+    """Returns whether the bytes from `place` are chunks with names in ASCII that end where the file ends."""
     while place + 8 <= end:
         file.seek(place)
         name, size = struct.unpack("<4sI", file.read(8))

@@ -44,7 +44,7 @@ def shard_name(modality: str, split: str, index: int, count: int) -> str:
 
 
 def is_shard_name(name: str) -> bool:
-    """Whether `shard_name` may have made it."""
+    """Returns whether `shard_name` may have made it."""
     modalities, splits = "|".join(MODALITIES), "|".join(SPLITS)
     return re.fullmatch(rf"({modalities})-({splits})-\d{{5,}}-of-\d{{5,}}\.tfrecord", name) is not None
 

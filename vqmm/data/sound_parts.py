@@ -174,7 +174,7 @@ def _refuse_changes(path: Path, file: BinaryIO, place: int, end: int) -> None:
 
 
 def _tagged_frames(file: BinaryIO, begin: int, end: int) -> list[int]:
-    """Where further MP3s begin in a file that several were joined into."""
+    """Finds where further MP3s begin in a file that several were joined into."""
     found = []
     for place in sorted(place for tag in TAGS for place in _places(file, tag, begin, end)):
         first = max(begin, place - MOST_SIDE - 4)
@@ -206,7 +206,7 @@ def _flac_parts(file: BinaryIO, begin: int, end: int) -> list[SoundPart]:
 
 
 def _places(file: BinaryIO, mark: bytes, begin: int, end: int) -> list[int]:
-    """Where `mark` stands in bytes `begin` to `end`."""
+    """Finds `mark` in bytes `begin` to `end`."""
     found, place = [], begin
     while place < end:
         file.seek(place)

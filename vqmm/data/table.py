@@ -189,7 +189,7 @@ def _csv_lines(path: Path, reader: Any, skipped: int) -> Iterator[CsvLine]:
 
 
 def _delimiter(text: str) -> str:
-    """What separates the cells: that by which the heading has a column of files, else a comma."""
+    """Finds what separates the cells: that by which the heading has a column of files, else a comma."""
     heading = re.split(r"[\r\n]", text.lstrip("\r\n"), maxsplit=1)[0]
     for delimiter in DELIMITERS:
         names = {name.strip(' "').lower() for name in heading.split(delimiter)}

@@ -41,7 +41,7 @@ def trim_silence(audio: Audio, sample_rate: int, trim_db: float) -> Audio:
 
 
 def sound_slice(audio: Audio, sample_rate: int, trim_db: float) -> slice:
-    """Where the sound of a recording lies; arguments as of `trim_silence`, which cuts it out."""
+    """Finds where the sound of a recording lies; arguments as of `trim_silence`, which cuts it out."""
     everything = slice(0, audio.size)
     if trim_db <= 0 or audio.size == 0:
         return everything

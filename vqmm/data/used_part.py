@@ -1,4 +1,4 @@
-"""Which part of a recording a model is given, in words."""
+"""Describes which part of a recording a model is given."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class UsedPart(NamedTuple):
         }
 
     def sentence(self) -> str:
-        """What is used, without the subject (that is the recording)."""
+        """Returns a sentence on what is used, without its subject (the recording)."""
         return (
             f"is longer than the model's window: its loudest {self.end - self.start:.3f} s, from "
             f"{self.start:.3f} to {self.end:.3f} s of {self.of:.3f} s, are used"

@@ -48,14 +48,14 @@ class Extractor(NamedTuple):
             them on training items that it was not taught on.
         items: training items that it was taught on.
         labels: that it was taught. Nothing can be said of others, and items of these are left out.
-        untaught: items of the split that is judged whose label is another one.
+        unknown_labels: items of the split that is judged whose label is another one.
     """
 
     kind: str
     taught: Taught
     items: int
     labels: tuple[int, ...] = ()
-    untaught: int = 0
+    unknown_labels: int = 0
 
     @property
     def fingerprint(self) -> str:
@@ -66,7 +66,7 @@ class Extractor(NamedTuple):
         """How `evaluation.json` names it."""
         classes = int(self.taught.classifier.output_shape[-1])
         told = {"kind": self.kind, "split": "train", "items": self.items, "classes": classes}
-        told |= {"untaught": self.untaught} if self.untaught else {}
+        told |= {"unknown_labels": self.unknown_labels} if self.unknown_labels else {}
         return {**told, "accuracy": self.taught.accuracy, "fingerprint": self.fingerprint}
 
     def features(self, items: np.ndarray) -> np.ndarray:
@@ -135,6 +135,6 @@ def _fit(items: np.ndarray, test_items: np.ndarray, train: Side, test: Side, see
     net = FeatureNet(seed=seed + 7)
     if len(names) > 1 and judged.any():
         taught = teach(net, items[known], labels[known], test_items[judged], wanted[judged], STEPS, seed)
-        untaught = int((wanted >= 0).sum() - judged.sum())
-        return Extractor("labels", taught, int(known.sum()), tuple(names.tolist()), untaught)
+        unknown_labels = int((wanted >= 0).sum() - judged.sum())
+        return Extractor("labels", taught, int(known.sum()), tuple(names.tolist()), unknown_labels)
     return Extractor("turns", teach_turns(net, [items], STEPS, seed), len(items))

@@ -1,4 +1,4 @@
-"""What the 95 % intervals of an evaluation say, and what they leave out."""
+"""Describes what the 95 % intervals of an evaluation say, and what they leave out."""
 
 from __future__ import annotations
 

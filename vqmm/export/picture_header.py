@@ -1,4 +1,4 @@
-"""What the header of a PNG or JPEG file says of its pixels, inside a graph."""
+"""Reads the header of a PNG or JPEG file inside a graph."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _EXIF, _PROFILE = name_number("Exif\0\0"), name_number("ICC_PROF")
 
 
 class PictureHeader(NamedTuple):
-    """What a graph must know of a picture to decode it.
+    """Facts of a picture that a graph must know to decode it.
 
     Attributes:
         orientation: of EXIF, 1 to 8, i32 scalar.
@@ -33,7 +33,7 @@ class PictureHeader(NamedTuple):
 
 
 class _Marks(NamedTuple):
-    """What stands before the pixels of a file.
+    """The part of a file that stands before its pixels.
 
     Attributes:
         exif: where the data of EXIF begins, i64 scalar; -1 without EXIF.

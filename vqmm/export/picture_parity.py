@@ -1,4 +1,4 @@
-"""Whether an exported model reads picture files as `prepare` does."""
+"""Checks that an exported model reads picture files as `prepare` does."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether `encode_audio_bytes` gives the codes of `prepare`'s reading, over the forms that WAV files have."""
+"""Compares `encode_audio_bytes` with `prepare`'s reading, over the forms that WAV files have."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def compare_sound_bytes(model: VQVAE, config: Config, dataset: Dataset, run: Run
 
 
 def _windows(files: list[bytes], config: Config) -> npt.NDArray[np.float32]:
-    """What the model is given of files that `prepare` reads, f32[n, samples]."""
+    """Returns what the model is given of files that `prepare` reads, f32[n, samples]."""
     with tempfile.TemporaryDirectory(prefix="vqmm-") as folder:
         paths = [Path(folder) / f"{number}.wav" for number in range(len(files))]
         for path, data in zip(paths, files, strict=True):

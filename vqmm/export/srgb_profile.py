@@ -1,4 +1,4 @@
-"""Whether an ICC profile is that of sRGB, inside a graph, which cannot apply any other."""
+"""Recognises an ICC profile of sRGB inside a graph, which cannot apply any other."""
 
 from __future__ import annotations
 

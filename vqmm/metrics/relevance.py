@@ -1,4 +1,4 @@
-"""What counts as found: the groups that make an item of one modality relevant to one of the other."""
+"""Groups items, so that an item of one modality is relevant to one of the other."""
 
 from __future__ import annotations
 

@@ -112,7 +112,8 @@ class VQVAE(PairAutoencoder):
 
     @property
     def codes_started(self) -> bool:
-        """Whether the codes have been placed; before, latents pass without codes and `encode` means nothing.
+        """Returns whether the codes have been placed. Before, latents pass without codes, and `encode`
+        means nothing.
 
         It is saved with the weights.
         """

@@ -115,7 +115,7 @@ class Quantizer(keras.layers.Layer):
 
     @property
     def has_codebook_loss(self) -> bool:
-        """Whether any part has a codebook loss: codes or projections that gradients move."""
+        """Returns whether any part has a codebook loss: codes or projections that gradients move."""
         return bool(self.trainable_variables)
 
     @property

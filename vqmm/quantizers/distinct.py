@@ -1,4 +1,4 @@
-"""Which of many vectors are the same but for rounding."""
+"""Finds vectors that are the same but for rounding."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ def _split(x: Any) -> tuple[Any, Any]:
 
 
 def _rounds_factors() -> bool:
-    """Whether this process may compute float32 products in TF32."""
+    """Returns whether this process may compute float32 products in TF32."""
     if keras.backend.backend() != "tensorflow":
         return False
     import tensorflow as tf

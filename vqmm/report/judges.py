@@ -27,7 +27,11 @@ def described(judge: Mapping[str, Any], modality: str, data: str) -> str:
     on = f"{counted}{noun} of the training split of {data}"
     if judge["kind"] == "labels":
         labels = f"{judge['classes']} labels" if "classes" in judge else "labels"
-        left = f"; {judge['untaught']:,} items of other labels are left out" if judge.get("untaught") else ""
+        left = (
+            f"; {judge['unknown_labels']:,} items of other labels are left out"
+            if judge.get("unknown_labels")
+            else ""
+        )
         return f"a small convolution network taught to tell the {labels} of {on}{left}"
     return f"a small convolution network taught without labels to tell which way up {on} were turned"
 

@@ -32,7 +32,7 @@ class CodeUsage(NamedTuple):
 
     @property
     def warning(self) -> str | None:
-        """What is wrong with the model and how to mend it, in one line; None where nothing is."""
+        """Says what is wrong with the model and how to mend it, in one line; None where nothing is."""
         enough = self.items < 2 or self.in_use > min(FEW, self.codes // 4)
         if enough and not self.are_alike:
             return None

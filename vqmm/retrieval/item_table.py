@@ -146,7 +146,7 @@ class ItemTable:
         return mask
 
     def _has_line(self, column: str, values: Sequence[str]) -> npt.NDArray[np.bool_]:
-        """Which rows have one of the values among several lines, as an item with several captions has."""
+        """Finds rows that have one of the values among several lines, as items with several captions do."""
         texts, compute = self._table[column], pyarrow.compute
         found = np.zeros(len(self), bool)
         if compute.any(compute.match_substring(texts, "\n")).as_py():

@@ -237,7 +237,7 @@ def _reason(answer: httpx.Response) -> str:
 
 
 def _seconds(stated: str | None, otherwise: float) -> float:
-    """Of a `Retry-After`, which may be a date."""
+    """Reads a `Retry-After`, which may be a date."""
     try:
         return max(0.0, float(stated)) if stated else otherwise
     except ValueError:

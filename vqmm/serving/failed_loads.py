@@ -1,4 +1,4 @@
-"""What could not be loaded, and when it is tried again."""
+"""Remembers what could not be loaded, and when it is tried again."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class FailedLoads:
         return wait
 
     def is_due(self, name: Hashable, folder: Path) -> bool:
-        """Whether it is worth a try: it has not failed, or its files changed, or the wait is over."""
+        """Returns whether it is worth a try: it has not failed, or its files changed, or the wait is over."""
         failed = self._found.get(name)
         return failed is None or self._clock() >= failed.again_at or stamp_of(folder) != failed.stamp
 

@@ -163,7 +163,7 @@ def _replay(body: bytes) -> Any:
 
 
 async def _finished(work: asyncio.Future[None], receive: Any) -> bool:
-    """Whether the work came to its end; it is cancelled when the client goes or this is cancelled."""
+    """Returns whether the work came to its end; it is cancelled when the client goes or this is cancelled."""
     gone = asyncio.ensure_future(_disconnected(receive))
     try:
         await asyncio.wait((work, gone), return_when=asyncio.FIRST_COMPLETED)

@@ -43,7 +43,7 @@ def check_schedule(config: Config) -> None:
 
 
 def unfinished_ramps(config: Config) -> list[str]:
-    """What reaches only a part of its weight within the run, a sentence each; empty where all is reached."""
+    """Lists what reaches only a part of its weight within the run, a sentence each."""
     schedule, loss = config.schedule, config.loss
     ramps = []
     if acting_discriminators(config):
@@ -64,12 +64,12 @@ def unfinished_ramps(config: Config) -> list[str]:
 
 
 def has_codes(config: Config) -> bool:
-    """Whether a run of this config trains a model with codes."""
+    """Returns whether a run of this config trains a model with codes."""
     return _is_autoencoder(config) and config.model.kind != "vae"
 
 
 def acting_discriminators(config: Config) -> bool:
-    """Whether discriminators are to change what a run of this config trains."""
+    """Returns whether discriminators are to change what a run of this config trains."""
     if config.vocoder is not None:
         trained = bool(config.vocoder.judged)
     else:

@@ -234,7 +234,7 @@ class ReplicaClippedAdam(keras.optimizers.Adam):
         begun.assign(np.where(keep, np.asarray(begun), float(np.asarray(self.iterations))))
 
     def never_moved(self, variable: Any) -> npt.NDArray[np.bool_]:
-        """Which rows of a variable have had no gradient but zero: bool[first axis]."""
+        """Finds the rows of a variable that have had no gradient but zero: bool[first axis]."""
         velocity = np.asarray(self._velocities[self._get_variable_index(variable)])
         return ~velocity.reshape(len(velocity), -1).any(axis=1)
 

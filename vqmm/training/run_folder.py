@@ -341,7 +341,7 @@ def _check_place(run: RunFolder) -> None:
 
 
 def _may_change(difference: Difference, added: bool) -> bool:
-    """Whether a run may be continued with another value; `added`: steps are added to a finished run."""
+    """Returns whether a run may go on with another value; `added`: steps are added to a finished run."""
     if difference.key == "train.steps":
         return difference.new > difference.old
     if difference.key in ("train.continued_from", "train.continuation"):

@@ -1,4 +1,4 @@
-"""Which items a run was trained on, so that an evaluation can say that it is on the same ones."""
+"""Records which items a run was trained on, so that an evaluation on the same ones can say so."""
 
 from __future__ import annotations
 

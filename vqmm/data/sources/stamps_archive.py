@@ -81,7 +81,7 @@ def _check_pictures(root: Path, source: Path) -> None:
 
 
 def _origin(archive: Path) -> dict[str, Any]:
-    """Which archive it is, by name and content."""
+    """Returns which archive it is, by name and content."""
     if not archive.is_file():
         return {}
     return {"name": archive.name, "sha256": file_sha256(archive)}
