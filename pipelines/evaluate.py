@@ -56,6 +56,7 @@ def main(args: argparse.Namespace) -> None:
     out = args.out or args.run
     if out.exists() and not out.is_dir():
         raise UserError(f"--out {out} is a file; give a folder")
+    from vqmm.data.used_part import longer_than_window
     from vqmm.training.run_folder import open_run
 
     opened = open_run(args.run)
@@ -82,6 +83,9 @@ def main(args: argparse.Namespace) -> None:
 
         figures = write_evaluation(opened, dataset, args.split, out, named)
     _warn_of_trained_items(figures["data"], args.run)
+    longer = longer_than_window(dataset.split(args.split).recordings.lengths, opened.config.data.audio)
+    if longer:
+        print(f"evaluate: note: {longer}", file=sys.stderr)
     if args.json:
         print(json.dumps(figures))
     elif opened.config.prior is not None:

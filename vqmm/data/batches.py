@@ -24,6 +24,7 @@ from vqmm.data.draws import Stream, drawn, item_seeds
 from vqmm.data.pairing import pairing_of
 from vqmm.data.readers import AudioReader, ImageReader, audio_reader, decoded_bytes, image_reader
 from vqmm.data.records import Dataset, Records, Split
+from vqmm.data.used_part import longer_than_window
 from vqmm.data.shards import OTHER
 from vqmm.errors import UserError
 
@@ -66,6 +67,7 @@ class TrainingBatches:
 
     Attributes:
         pairs: in an epoch; 0 where the split has one modality alone.
+        longer: a sentence about recordings that are longer than the window; None where none is.
 
     Raises:
         UserError: the split is empty, or prepared otherwise than the config says.
@@ -93,6 +95,7 @@ class TrainingBatches:
         self._readers = _readers(held, config)
         self._pairing = pairing_of(held, config.data.pair_by, config.seed)
         self.pairs = len(self._pairing) if all(map(len, held)) else 0
+        self.longer = longer_than_window(held.recordings.lengths, config.data.audio)
         self._made: dict[int, Any] = {}
 
     def starting_at(self, step: int, part: Part = WHOLE) -> tf.data.Dataset:

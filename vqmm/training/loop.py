@@ -181,6 +181,8 @@ class Training:
 
     def batches(self) -> tf.data.Dataset:
         """Of training, from the current step on."""
+        if self.source.longer and not self.step:
+            self.progress.say(self.source.longer)
         return self.source.starting_at(self.step, Part(self.task.index, self.task.count))
 
     def validation(self) -> Any:
