@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 import soundfile
 
+from vqmm.data.batches import TrainingBatches
+
 RATE = 2000
 WINDOW = 1024
 
@@ -82,3 +84,14 @@ def test_query_tokenize_and_reconstruct_say_what_was_used(verb, tiny_run, tiny_d
 
     asked = ("reconstruct", "--run", tiny_run, "--out", tmp_path / "a.wav", "--audio", files / "long.wav")
     assert "s of 2.000 s, are used" in verb(*asked).err
+
+
+def test_evaluate_and_train_count_long_recordings(verb, tiny_run, tiny_data, tiny_config, tmp_path):
+    lengths = tiny_data.split("test").recordings.lengths
+    longer = int((lengths > WINDOW).sum())
+    judged = verb("evaluate", "--run", tiny_run, "--data", tiny_data.folder, "--out", tmp_path / "judged")
+    assert judged.status == 0, judged
+    assert f"note: {longer} of {len(lengths)} recordings are longer than the model's window" in judged.err
+    lengths = tiny_data.split("train").recordings.lengths
+    found = TrainingBatches(tiny_data, tiny_config).longer
+    assert found and found.startswith(f"{(lengths > WINDOW).sum()} of {len(lengths)} recordings are longer")

@@ -24,8 +24,8 @@ from vqmm.data.draws import Stream, drawn, item_seeds
 from vqmm.data.pairing import pairing_of
 from vqmm.data.readers import AudioReader, ImageReader, audio_reader, decoded_bytes, image_reader
 from vqmm.data.records import Dataset, Records, Split
-from vqmm.data.used_part import longer_than_window
 from vqmm.data.shards import OTHER
+from vqmm.data.used_part import longer_than_window
 from vqmm.errors import UserError
 
 WINDOW_STREAM = 99  # of an item's random numbers: where its window lies
