@@ -9,7 +9,9 @@ import pytest
 from pipelines import compare
 from vqmm.config import Config, load_config, save_config
 from vqmm.errors import UserError
+from vqmm.export.signatures import tensor_signatures
 from vqmm.models import build_model
+from vqmm.retrieval.model_index import index_for
 from vqmm.training.check_schedule import check_schedule, unfinished_ramps
 from vqmm.training.codebook_start import start_codebook
 from vqmm.training.loop import train
@@ -136,3 +138,12 @@ def test_fit_of_a_model_whose_codes_nothing_would_start_says_what_to_do(tiny_con
         np.testing.assert_array_equal(variable, value)
     start_codebook(model, [{name: np.asarray(value) for name, value in batch.items()}])
     assert "loss" in model.fit(batch, verbose=0).history
+
+
+def test_a_model_without_codes_is_neither_exported_nor_indexed(tiny_config):
+    model = build_model(tiny_config)
+    for use in (lambda: tensor_signatures(model), lambda: index_for(model, tiny_config)):
+        with pytest.raises(UserError, match="step 0 gives no codes"):
+            use()
+    model.quantizer.start()
+    assert index_for(model, tiny_config).count() == 0 and "encode_image" in tensor_signatures(model)

@@ -45,7 +45,11 @@ def tensor_signatures(
         model: with codes.
         batch: fixed number of items; None for any.
         verbs: which of them.
+
+    Raises:
+        UserError: the model's codes have not started.
     """
+    model.check_codes_started()
     found: dict[str, Signature] = {}
     for modality, shape in model.input_shapes.items():
         item = {modality: tf.TensorSpec((batch, *shape), tf.float32, name=modality)}

@@ -10,6 +10,7 @@ import numpy as np
 from keras import ops
 
 from vqmm import losses
+from vqmm.errors import UserError
 from vqmm.models.autoencoder import MODALITIES, PairAutoencoder, items_of
 from vqmm.models.codes import Codes
 from vqmm.networks import Decoded, Latents
@@ -118,6 +119,19 @@ class VQVAE(PairAutoencoder):
         It is saved with the weights.
         """
         return bool(np.asarray(self.quantizer.started))
+
+    def check_codes_started(self) -> None:
+        """Refuses to give codes before they have been placed: the codebook is random until then.
+
+        Raises:
+            UserError: the codes have not started.
+        """
+        if not self.codes_started:
+            raise UserError(
+                f"this model of step {int(np.asarray(self.step))} gives no codes: they have not started, and "
+                "its codebook is random. Train it beyond schedule.quantize_from, or place the codes by "
+                "vqmm.training.codebook_start.start_codebook(model, batches)"
+            )
 
     def make_train_function(self, force: bool = False) -> Any:
         """Prepares Keras's own `fit` and `train_on_batch`, which do not start the codes.

@@ -31,13 +31,14 @@ def index_for(model: VQVAE, config: Config, vectors: bool = False) -> FaissIndex
 
     Raises:
         UserError: the model has the grid layout, whose tokens do not correspond between
-            a recording and a picture.
+            a recording and a picture; or its codes have not started.
     """
     if config.model.layout != "slots":
         raise UserError(
             f"this run has model.layout={config.model.layout}: an index compares token i with token i, "
             "which only slots have; train with --set model.layout=slots"
         )
+    model.check_codes_started()
     first, _ = model.quantizer.range_of("shared")
     slots = config.model.slots * model.quantizer.part("shared").codes_per_token
     return FaissIndex(
