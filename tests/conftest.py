@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -32,6 +32,9 @@ tf.config.set_logical_device_configuration(
 )
 # Graphs run for a few steps here: to optimise one takes far longer than it saves. Launchers do it.
 tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+# TensorFlow counts a function's tracings over the whole process, so over all tests that it runs, and
+# its advice would come into whichever test happens to be the fifth to train.
+tf.get_logger().addFilter(lambda record: "triggered tf.function retracing" not in record.getMessage())
 COUNTS = {"train": 24, "validation": 8, "test": 8}
 
 
@@ -63,6 +66,16 @@ def _old_graphs_are_not_searched_again() -> Iterator[None]:
     yield
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture
+def our_messages(caplog: pytest.LogCaptureFixture) -> Callable[[], list[str]]:
+    """What vqmm has logged so far in this test: other libraries log too, TensorFlow by what ran before."""
+
+    def read() -> list[str]:
+        return [r.getMessage() for r in caplog.records if r.name.partition(".")[0] == "vqmm"]
+
+    return read
 
 
 @pytest.fixture(scope="session")

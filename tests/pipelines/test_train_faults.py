@@ -63,7 +63,7 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before_though_the_clock_has_g
     assert {p.stem for p in last.glob("*.index")} == {"ckpt-6", "ckpt-12"}
 
 
-def test_a_run_is_finished_from_the_last_checkpoint_where_the_best_is_damaged(train, run, caplog):
+def test_a_run_is_finished_from_the_last_checkpoint_where_the_best_is_damaged(train, run, our_messages):
     """And the last is the newest, not the one that TensorFlow's list of them names."""
     (run / "model.keras").unlink()
     (best,) = (run / "checkpoints" / "best").glob("*.data-*")
@@ -72,15 +72,15 @@ def test_a_run_is_finished_from_the_last_checkpoint_where_the_best_is_damaged(tr
     state.write_text(state.read_text().replace("ckpt-12", "ckpt-6"))
     said = train(run)
     assert said.status == 0 and json.loads(said.out)["step"] == 12, said
-    (told,) = caplog.messages
+    (told,) = our_messages()
     assert f"a checkpoint cannot be read, the next one is taken: {best.with_suffix('')}: " in told
 
 
-def test_a_board_that_cannot_be_written_does_not_end_the_run(train, run, caplog):
+def test_a_board_that_cannot_be_written_does_not_end_the_run(train, run, our_messages):
     (run / "tensorboard").touch()
     said = train(run, "train.steps=13", "train.tensorboard=true")
     assert said.status == 0 and (run / "checkpoints" / "last" / "ckpt-13.index").exists(), said
-    (told,) = caplog.messages
+    (told,) = our_messages()
     assert f"cannot write {run / 'tensorboard'}: " in told and "goes on without TensorBoard" in told
 
 

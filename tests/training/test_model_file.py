@@ -62,10 +62,10 @@ def test_the_best_is_found_without_tensorflows_list(run):
     assert open_run(run.path).step == 12
 
 
-def test_what_cannot_be_read_gives_way_to_the_next_and_is_told(tiny_config, run, caplog):
+def test_what_cannot_be_read_gives_way_to_the_next_and_is_told(tiny_config, run, caplog, our_messages):
     cut(run.best, 6)
     assert open_run(run.path).step == 12
-    (told,) = caplog.messages
+    (told,) = our_messages()
     assert told.startswith("a checkpoint cannot be read, the next one is taken: ")
     assert str(run.best / "ckpt-6") in told
     caplog.clear()
@@ -76,7 +76,7 @@ def test_what_cannot_be_read_gives_way_to_the_next_and_is_told(tiny_config, run,
     wanted.step.assign(6)
     for ours, theirs in zip(model.variables, wanted.variables, strict=True):
         np.testing.assert_array_equal(ours, theirs, err_msg=ours.path)
-    assert len(caplog.messages) == 2
+    assert len(our_messages()) == 2
 
 
 def test_a_run_of_damaged_checkpoints_alone_is_told_with_the_remedy(run):

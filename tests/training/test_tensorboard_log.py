@@ -60,7 +60,7 @@ def test_points_after_a_checkpoint_that_is_continued_from_are_not_shown_twice(ti
     assert found[40] == 45 and found[60] == 65 and found[180] == 183
 
 
-def test_a_full_disk_ends_the_board_and_not_the_training(tiny_config, tmp_path, caplog):
+def test_a_full_disk_ends_the_board_and_not_the_training(tiny_config, tmp_path, our_messages):
     model = build_model(tiny_config)
     board = TensorBoardLog(tmp_path, tiny_config)
     board.scalars(1, "train", {"loss": 1.0})
@@ -73,15 +73,15 @@ def test_a_full_disk_ends_the_board_and_not_the_training(tiny_config, tmp_path, 
         board.examples(10, model, {})  # nothing is made that could not be written
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
-    (told,) = caplog.messages
+    (told,) = our_messages()
     assert f"cannot write {tmp_path}: " in told and "File too large" in told and "goes on without" in told
     assert (tmp_path / "train").is_dir() and "\n" not in told
 
 
-def test_a_folder_that_cannot_be_made_ends_the_board_too(tiny_config, tmp_path, caplog):
+def test_a_folder_that_cannot_be_made_ends_the_board_too(tiny_config, tmp_path, our_messages):
     (tmp_path / "file").touch()
     board = TensorBoardLog(tmp_path / "file", tiny_config)
     for step in (1, 2):
         board.scalars(step, "train", {"loss": 1.0})
-    (told,) = caplog.messages
+    (told,) = our_messages()
     assert f"cannot write {tmp_path / 'file'}: " in told
