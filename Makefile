@@ -1,5 +1,5 @@
 # Every target makes what it needs: the environment is built once, and again when the pins change.
-PYTHON ?= python3.11
+PYTHON ?= $(shell .ci/find-python)
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
@@ -18,7 +18,9 @@ help:  ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/'
 
 $(STAMP): requirements.txt pyproject.toml
+	@test -n "$(PYTHON)"
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "environment in $(VENV): $$($(BIN)/python --version)"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==0.13.9
 	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python -r requirements.txt
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps -e .
@@ -121,8 +123,9 @@ audit: $(STAMP)  ## known vulnerabilities in requirements.txt, by pip-audit; ask
 	test -x .venv-audit/bin/pip-audit || { $(PYTHON) -m venv .venv-audit && .venv-audit/bin/python -m pip install --quiet pip-audit==2.10.1; }
 	.venv-audit/bin/pip-audit --strict --disable-pip --no-deps --requirement requirements.txt
 
-pins:  ## resolve requirements.txt anew from pyproject.toml
-	$(BIN)/uv pip compile --quiet pyproject.toml --extra test --extra svg --extra tfds --extra export --extra onnx --extra serve --extra app --extra remote --extra beam --python-version 3.11 -o requirements.txt
+pins: $(STAMP)  ## resolve requirements.txt (newest) and requirements-oldest.txt anew from pyproject.toml
+	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --extra test pyproject.toml -o requirements.txt
+	$(BIN)/uv pip compile --quiet --upgrade --python-version 3.11 --extra test -c requirements-oldest.in pyproject.toml -o requirements-oldest.txt
 
 clean:  ## remove what the demo left, not the environment
 	rm -rf data/digits runs/demo

@@ -19,7 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from pipelines.cli import run
+from vqmm.commands.cli import run
 
 BATCHES = (1, 32)
 ROUNDS, QUICK_ROUNDS = 40, 5
@@ -30,9 +30,7 @@ PRECISIONS = ("fp32", "int8")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--run", type=Path, required=True, help="run folder that train left")
     parser.add_argument("--data", type=Path, required=True, help="its prepared data")
-    parser.add_argument(
-        "--export", type=Path, help="what pipelines.export left of the run (default: RUN/export)"
-    )
+    parser.add_argument("--export", type=Path, help="what vqmm export left of the run (default: RUN/export)")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--quick", action="store_true", help="few rounds")
     parser.add_argument("--json", type=Path, help="also write the table to this file")
@@ -48,8 +46,8 @@ def main(args: argparse.Namespace) -> None:
 
     tf.config.threading.set_intra_op_parallelism_threads(args.threads)
     tf.config.threading.set_inter_op_parallelism_threads(1)
-    from pipelines.export import size_of
     from vqmm.atomic import write_atomic
+    from vqmm.commands.export import size_of
     from vqmm.data.records import Dataset
     from vqmm.export.runners import litert_runners, onnx_runners, saved_model_runners
     from vqmm.export.samples import sample_items
@@ -108,8 +106,7 @@ def _paths(folder: Path) -> dict[str, Path]:
     files = {f"litert_{p}": folder / "litert" / f"model_{p}.tflite" for p in PRECISIONS}
     if not versions or not all(path.exists() for path in files.values()):
         raise UserError(
-            f"{folder} lacks the SavedModel or LiteRT files; "
-            f"python -m pipelines.export --out {folder} makes them"
+            f"{folder} lacks the SavedModel or LiteRT files; vqmm export --out {folder} makes them"
         )
     found = {"saved_model": max(versions, key=lambda path: int(path.name)), **files}
     return {**found, "onnx": folder / "onnx"} if (folder / "onnx").is_dir() else found
@@ -148,5 +145,5 @@ if __name__ == "__main__":
         "  python -m benchmarks.export --run runs/demo --data data/digits",
         add_arguments,
         main,
-        package="benchmarks",
+        program="python -m benchmarks.export",
     )

@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from pipelines.cli import run
+from vqmm.commands.cli import run
 from vqmm.errors import UserError
 
 BATCHES = (1, 4, 16, 64)
@@ -84,5 +84,5 @@ if __name__ == "__main__":
         "  python -m benchmarks.generation --run runs/digits-prior --json runs/generation.json",
         add_arguments,
         main,
-        package="benchmarks",
+        program="python -m benchmarks.generation",
     )

@@ -10,7 +10,7 @@ resample, trim, cut, mel by librosa, and decode and resize by Pillow; and a PyTo
 the same with soundfile, soxr and `torch.stft`. What `prepare` spends on a file, once, is a row of its
 own. All sides take turns on one thread; rates are items a second of CPU time, which is a second of one core.
 
-The second table trains as `pipelines.train` does, with augmentation, and times `next(iterator)`.
+The second table trains as `vqmm train` does, with augmentation, and times `next(iterator)`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.turns import ROOT, Worker, in_turns
-from pipelines.cli import run
+from vqmm.commands.cli import run
 from vqmm.errors import UserError
 
 ITEMS = 512  # files of each modality that the loops go round
@@ -73,7 +73,7 @@ def source_files(data: Path, limit: int) -> dict[str, list[str]]:
     """
     manifest = data / "source" / "manifest.csv"
     if not manifest.is_file():
-        raise UserError(f"{manifest} is missing; python -m pipelines.prepare --source digits --out {data}")
+        raise UserError(f"{manifest} is missing; vqmm prepare --source digits --out {data}")
     found: dict[str, list[str]] = {"audio": [], "image": []}
     with manifest.open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file):
@@ -177,5 +177,5 @@ if __name__ == "__main__":
         "  python -m benchmarks.input --data data/digits --quick --peers .venv-peers/bin/python",
         add_arguments,
         main,
-        package="benchmarks",
+        program="python -m benchmarks.input",
     )

@@ -15,7 +15,7 @@ import platform
 from pathlib import Path
 from typing import Any
 
-from pipelines.cli import add_overrides, run
+from vqmm.commands.cli import add_overrides, run
 
 STEPS = 4  # the peak does not grow after the second
 ALONE = "loss.agreement=0"  # where nothing is set
@@ -82,5 +82,5 @@ if __name__ == "__main__":
         "  python -m benchmarks.memory --json runs/memory.json",
         add_arguments,
         main,
-        package="benchmarks",
+        program="python -m benchmarks.memory",
     )

@@ -20,7 +20,7 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pipelines.cli import add_overrides, run
+from vqmm.commands.cli import add_overrides, run
 
 WARM = 3  # steps before the profile
 LEAST = 0.001  # share of the time that is worth a line
@@ -158,5 +158,5 @@ if __name__ == "__main__":
         "  python -m benchmarks.profile --config configs/digits-vqgan.yaml --trace runs/profile",
         add_arguments,
         main,
-        package="benchmarks",
+        program="python -m benchmarks.profile",
     )

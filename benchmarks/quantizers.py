@@ -22,7 +22,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from pipelines.cli import run
+from vqmm.commands.cli import run
 
 WORKER = Path(__file__).with_name("quantizer_worker.py")
 SIZES = {"tokens": (4096, 65_536), "dim": (8, 64, 256), "codes": (1024, 8192, 65_536)}
@@ -132,5 +132,5 @@ if __name__ == "__main__":
         "  python -m benchmarks.quantizers --quick --peers .venv-peers/bin/python",
         add_arguments,
         main,
-        package="benchmarks",
+        program="python -m benchmarks.quantizers",
     )

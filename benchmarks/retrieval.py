@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipelines.cli import run
+from vqmm.commands.cli import run
 
 if TYPE_CHECKING:
     from benchmarks.retrieval_data import Draw, Floats, Latents
@@ -248,5 +248,5 @@ if __name__ == "__main__":
         "  python -m benchmarks.retrieval --quick",
         add_arguments,
         main,
-        package="benchmarks",
+        program="python -m benchmarks.retrieval",
     )

@@ -25,7 +25,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pipelines.cli import run
+from vqmm.commands.cli import run
 
 ITEMS = 32  # recordings, and as many pictures
 CLIENTS = 8  # of the first measurement
@@ -42,8 +42,8 @@ class Answer(NamedTuple):
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--export", type=Path, required=True, help="what pipelines.export left")
-    parser.add_argument("--index", type=Path, required=True, help="what pipelines.index left of the same run")
+    parser.add_argument("--export", type=Path, required=True, help="what vqmm export left")
+    parser.add_argument("--index", type=Path, required=True, help="what vqmm index left of the same run")
     parser.add_argument("--data", type=Path, required=True, help="its prepared data")
     parser.add_argument("--seconds", type=float, default=40.0, help="of too much load (default: %(default)s)")
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
@@ -164,4 +164,11 @@ def _p99(answers: list[Answer], share: float = 0.99) -> float:
 
 
 if __name__ == "__main__":
-    run("serving", (__doc__ or "").split("\n")[0], "", add_arguments, main, package="benchmarks")
+    run(
+        "serving",
+        (__doc__ or "").split("\n")[0],
+        "",
+        add_arguments,
+        main,
+        program="python -m benchmarks.serving",
+    )

@@ -3,7 +3,7 @@
     make bench-training              # all, with PyTorch in an environment of its own
     python -m benchmarks.training --quick --peers .venv-peers/bin/python [--json FILE] [--plot FILE]
 
-A step is all that `pipelines.train` does between two batches: forward, losses, gradients,
+A step is all that `vqmm train` does between two batches: forward, losses, gradients,
 clipping, Adam, the codebook's averages; for a VQGAN the discriminators' as well. Batches are
 random numbers that are there already. All sides stay alive and take turns on the same number
 of threads; times are medians over turns, ratios medians over rounds of turns, with quartiles. A
@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.turns import ROOT, Worker, in_turns
-from pipelines.cli import run
+from vqmm.commands.cli import run
 
 LARGE = (
     "data.image.height=128",
@@ -286,5 +286,5 @@ if __name__ == "__main__":
         "  python -m benchmarks.training --quick --peers .venv-peers/bin/python",
         add_arguments,
         main,
-        package="benchmarks",
+        program="python -m benchmarks.training",
     )

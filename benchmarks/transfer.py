@@ -18,7 +18,7 @@ import platform
 from pathlib import Path
 from typing import Any
 
-from pipelines.cli import run
+from vqmm.commands.cli import run
 
 SCORES = {
     "code_distance": "code distance",
@@ -126,5 +126,5 @@ if __name__ == "__main__":
         "  python -m benchmarks.transfer --run runs/demo --data data/digits",
         add_arguments,
         main,
-        package="benchmarks",
+        program="python -m benchmarks.transfer",
     )

@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipelines.cli import run
+from vqmm.commands.cli import run
 from vqmm.errors import UserError
 
 if TYPE_CHECKING:
@@ -206,5 +206,5 @@ if __name__ == "__main__":
         "  python -m benchmarks.vocoder --vocoder runs/vocoder --run runs/demo --data data/digits",
         add_arguments,
         main,
-        package="benchmarks",
+        program="python -m benchmarks.vocoder",
     )

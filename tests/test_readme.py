@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from vqmm.commands.launch import VERBS
+
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "README.md").read_text()
 
@@ -54,7 +56,8 @@ def test_a_guides_codes_and_values_have_the_shapes_told():
 
 
 def test_every_verb_and_folder_named_exists():
-    for verb in re.findall(r"python -m pipelines\.(\w+)", TEXT):
-        assert verb == "VERB" or (ROOT / "pipelines" / f"{verb}.py").is_file(), verb
+    verbs = re.findall(r"(?m)(?:^|`)vqmm (\w+)", TEXT)
+    assert set(verbs) <= {"VERB", *VERBS} and len(set(verbs)) > 5, verbs
+    assert all((ROOT / "pipelines" / f"{verb}.py").is_file() for verb in VERBS)
     for path in re.findall(r"(?:vqmm|configs|pipelines)/[\w./-]*", TEXT):
         assert (ROOT / path).exists() or path.startswith("pipelines/      "), path

@@ -15,7 +15,7 @@ import soundfile
 import tensorflow as tf
 from PIL import Image
 
-from pipelines import cli
+from vqmm.commands import cli
 from vqmm.config import AudioSpec, ImageSpec
 from vqmm.data.read_audio import load_audio
 from vqmm.data.read_image import load_image

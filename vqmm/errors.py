@@ -11,7 +11,7 @@ class UserError(Exception):
     """A mistake in the input, the config or the command line.
 
     The message names the value received, what is legal and how to mend it.
-    The pipelines print it on one line and exit with status 2; a library user
+    The command line prints it on one line and exit with status 2; a library user
     catches it as any other exception.
     """
 

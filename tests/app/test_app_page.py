@@ -1,4 +1,4 @@
-"""`pipelines.app` as a process: through its programming interface, in a browser, and its end."""
+"""`vqmm app` as a process: through its programming interface, in a browser, and its end."""
 
 import argparse
 import json
@@ -15,7 +15,7 @@ import pytest
 from chromium import Browser, chromium
 from PIL import Image, ImageDraw
 
-from pipelines import app
+from vqmm.commands import app
 from vqmm.data.file_records import file_records
 from vqmm.encoding import encode_records
 from vqmm.errors import UserError

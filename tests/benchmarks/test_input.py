@@ -18,7 +18,7 @@ def test_files_are_those_of_the_training_split(tmp_path):
         "audio": [str(source / "a.flac"), str(source / "c.flac")],
         "image": [str(source / "a.png"), str(source / "c.png")],
     }
-    with pytest.raises(UserError, match="manifest.csv is missing; python -m pipelines.prepare"):
+    with pytest.raises(UserError, match="manifest.csv is missing; vqmm prepare"):
         source_files(tmp_path / "none", 2)
 
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines import cli, prepare
+from vqmm.commands import cli, prepare
 from vqmm.data.manifest import Row, read_manifest
 from vqmm.data.records import Dataset
 from vqmm.errors import UserError

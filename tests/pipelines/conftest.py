@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import runpy
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
+from vqmm.commands.launch import launch
 from vqmm.config import Config
 from vqmm.data.records import Dataset
 from vqmm.encoding import encode_split
@@ -53,14 +53,12 @@ class Said(NamedTuple):
 
 
 @pytest.fixture
-def verb(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Said]:
+def verb(capsys: pytest.CaptureFixture[str]) -> Callable[..., Said]:
     """Calls a verb's command line in this process."""
 
     def call(name: str, *args: object) -> Said:
-        monkeypatch.setattr(sys, "argv", [name, *map(str, args)])
-        monkeypatch.delitem(sys.modules, f"pipelines.{name}", raising=False)
         with pytest.raises(SystemExit) as stop:
-            runpy.run_module(f"pipelines.{name}", run_name="__main__")
+            launch(name, [*map(str, args)])
         return Said(int(stop.value.code or 0), *capsys.readouterr())
 
     return call

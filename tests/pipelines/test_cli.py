@@ -7,15 +7,15 @@ import pytest
 
 # Enough of each verb that its other required options are there.
 VERBS = {
-    "pipelines.train": ("--config", "c", "--data", "d", "--run", "r"),
-    "pipelines.prepare": ("--manifest", "m", "--config", "c", "--out", "o"),
-    "pipelines.compare": ("c", "--data", "d", "--out", "o"),
+    "vqmm.commands.train": ("--config", "c", "--data", "d", "--run", "r"),
+    "vqmm.commands.prepare": ("--manifest", "m", "--config", "c", "--out", "o"),
+    "vqmm.commands.compare": ("c", "--data", "d", "--out", "o"),
     "benchmarks.memory": (),
     "benchmarks.profile": (),
 }
 LISTS = {
-    "pipelines.tokenize": ("--split", ("--run", "r", "--data", "d", "--out", "o")),
-    "pipelines.index": ("--split", ("--out", "o")),
+    "vqmm.commands.tokenize": ("--split", ("--run", "r", "--data", "d", "--out", "o")),
+    "vqmm.commands.index": ("--split", ("--out", "o")),
 }
 
 
@@ -45,9 +45,17 @@ def test_lists_may_be_repeated_and_nothing_is_dropped(verb):
 
 
 def test_configs_of_compare_may_stand_after_set(tmp_path):
-    from pipelines.compare import _configs
+    from vqmm.commands.compare import _configs
 
     args = parsed(
-        "pipelines.compare", "--data", "d", "--out", "o", "--set", "seed=7", "train.steps=2", "configs/a.yaml"
+        "vqmm.commands.compare",
+        "--data",
+        "d",
+        "--out",
+        "o",
+        "--set",
+        "seed=7",
+        "train.steps=2",
+        "configs/a.yaml",
     )
     assert list(_configs(args)) == ["a"] and args.set == ["seed=7", "train.steps=2"]

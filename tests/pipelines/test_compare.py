@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from pipelines import compare
+from vqmm.commands import compare
 from vqmm.config import save_config
 from vqmm.errors import UserError
 from vqmm.evaluation.compared_figures import FIGURES, FORMAT_VERSION

@@ -10,7 +10,7 @@ import soundfile
 import yaml
 from PIL import Image
 
-from pipelines import compare
+from vqmm.commands import compare
 from vqmm.config import Config, save_config
 from vqmm.data.prepare import prepare
 from vqmm.errors import UserError
@@ -108,7 +108,7 @@ def test_all_kinds_stand_side_by_side_with_figures_in_features(command, configs,
     # The last one fails: what is finished is shown, and the same command goes on from there.
     status, ran, out, err = command(*common, broken=("vqgan", "train"))
     assert status == 2 and ran == ["train", "evaluate"] * 3 and not out
-    assert "vqgan/seed0 failed: pipelines.train stopped with status 1" in err
+    assert "vqgan/seed0 failed: vqmm train stopped with status 1" in err
     assert "the same command again" in err and "comparison.html" in err
     tree = json.loads((tmp_path / "comparison.json").read_text())
     assert [row["what"] for row in tree["rows"]] == ["vae", "table", "uniform"]

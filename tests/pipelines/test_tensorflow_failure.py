@@ -3,7 +3,7 @@ import sys
 import pytest
 import tensorflow as tf
 
-from pipelines.cli import run
+from vqmm.commands.cli import run
 
 
 @pytest.mark.parametrize("options, shown", [([], False), (["--debug"], True)])

@@ -76,4 +76,4 @@ def test_a_run_without_weights_is_told(verb, tiny_run, tiny_data, tmp_path):
 @pytest.mark.parametrize("name", ["tokenize", "reconstruct", "index", "query"])
 def test_help_shows_examples(verb, name):
     said = verb(name, "--help")
-    assert said.status == 0 and f"python -m pipelines.{name} --run" in said.out
+    assert said.status == 0 and f"vqmm {name} --run" in said.out

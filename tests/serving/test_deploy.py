@@ -10,7 +10,7 @@ import yaml
 from google.protobuf import text_format
 from tensorflow_serving.config.model_server_config_pb2 import ModelServerConfig
 
-from pipelines import serve
+from vqmm.commands import serve
 from vqmm.export.warmup import MODEL_NAME
 from vqmm.serving.gate import OPEN
 from vqmm.serving.settings import Settings

@@ -1,4 +1,4 @@
-"""`pipelines.serve` as a process."""
+"""`vqmm serve` as a process."""
 
 import argparse
 import json
@@ -14,7 +14,7 @@ import httpx
 import numpy as np
 import pytest
 
-from pipelines import query, serve
+from vqmm.commands import query, serve
 from vqmm.config import save_config
 from vqmm.errors import UserError
 from vqmm.serving.client import Client, ServiceError

@@ -1,4 +1,4 @@
-"""`/search`: what an index answers itself, and the mistakes that `pipelines.query` tells."""
+"""`/search`: what an index answers itself, and the mistakes that `vqmm query` tells."""
 
 import itertools
 import threading

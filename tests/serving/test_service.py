@@ -142,7 +142,7 @@ def test_a_changed_index_is_taken_and_one_of_another_codebook_is_not(service, fo
 
 
 def test_what_is_missing_is_told(folders, tmp_path):
-    with pytest.raises(UserError, match="holds no SavedModel; pipelines.export"):
+    with pytest.raises(UserError, match="holds no SavedModel; vqmm export"):
         Service(tmp_path, None)
     with pytest.raises(UserError, match="nowhere"):
         Service(folders / "export", tmp_path / "nowhere")

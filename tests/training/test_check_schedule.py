@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from pipelines import compare
+from vqmm.commands import compare
 from vqmm.config import Config, load_config, save_config
 from vqmm.errors import UserError
 from vqmm.export.signatures import tensor_signatures
@@ -75,7 +75,7 @@ def test_a_term_that_does_not_reach_its_weight_is_said():
 
 
 def test_the_example_of_the_help_can_be_run():
-    from pipelines.train import EXAMPLES
+    from vqmm.commands.train import EXAMPLES
 
     line = next(line for line in EXAMPLES.splitlines() if "--set" in line and "steps" in line)
     check_schedule(load_config(DIGITS["digits"], line.partition("--set")[2].split()))

@@ -23,7 +23,7 @@ class Answer(NamedTuple):
 
     Attributes:
         hits, codes, rebuilt: HTML.
-        facts: the same for programs: `query` (modality, codes) and `hits` as `pipelines.query` tells them,
+        facts: the same for programs: `query` (modality, codes) and `hits` as `vqmm query` tells them,
             each with its codes.
     """
 

@@ -105,7 +105,7 @@ class Dataset:
         except FileNotFoundError:
             raise UserError(
                 f"{folder} holds no dataset.json: it was not prepared, or not to the end; "
-                f"run python -m pipelines.prepare … --out {folder}"
+                f"run vqmm prepare … --out {folder}"
             ) from None
         except (OSError, ValueError, KeyError, TypeError) as error:
             mend = mend_of(error) if isinstance(error, OSError) else "prepare the data again"

@@ -142,7 +142,7 @@ class VQVAE(PairAutoencoder):
         if not self.codes_started:
             raise RuntimeError(
                 "this model's codes have not started, and fit and train_on_batch never start them: its "
-                "codebook would stay random. Train it by vqmm.training.loop.train (pipelines.train), "
+                "codebook would stay random. Train it by vqmm.training.loop.train (vqmm train), "
                 "which starts them at schedule.quantize_from; or build it with schedule.quantize_from=0; or "
                 "place the codes on batches first: "
                 "vqmm.training.codebook_start.start_codebook(model, batches)"

@@ -1,4 +1,4 @@
-"""The page of `pipelines.compare`: one row a config, and what quality costs."""
+"""The page of `vqmm compare`: one row a config, and what quality costs."""
 
 from __future__ import annotations
 

@@ -231,7 +231,7 @@ def _pointer(folder: Path) -> dict[str, Any]:
             )
     except (FileNotFoundError, NotADirectoryError):
         raise UserError(
-            f"{folder} holds no index (no {POINTER}); python -m pipelines.index --run RUN --data DATA "
+            f"{folder} holds no index (no {POINTER}); vqmm index --run RUN --data DATA "
             f"--out {folder} makes one"
         ) from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:

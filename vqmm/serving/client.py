@@ -72,7 +72,7 @@ class Hit(NamedTuple):
 
 
 class Client:
-    """Talks to `pipelines.serve`; `predict` to TensorFlow Serving as well.
+    """Talks to `vqmm serve`; `predict` to TensorFlow Serving as well.
 
     Args:
         url: as `http://localhost:8501`.

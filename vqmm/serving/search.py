@@ -28,7 +28,7 @@ Count = Annotated[int, Field(lt=2**31)]
 
 
 class SearchOptions(BaseModel):
-    """How to search: the options of `pipelines.query`.
+    """How to search: the options of `vqmm query`.
 
     Attributes:
         k: hits; None: 10, or all where there are fewer.
@@ -70,7 +70,7 @@ def checked(index: FaissIndex, options: SearchOptions, asked: str, most: int) ->
         most: items that may be asked for or scored anew.
 
     Raises:
-        Refused: 400, with what came and what is legal, as `pipelines.query` says it.
+        Refused: 400, with what came and what is legal, as `vqmm query` says it.
     """
     for name, count in (("k", options.k), ("rerank", options.rerank)):
         if count is not None and count > most:
@@ -92,7 +92,7 @@ def signature_of(options: SearchOptions, asked: str) -> str:
 def ranked(
     index: FaissIndex, found: Mapping[str, npt.NDArray[Any]], options: SearchOptions, question: Checked
 ) -> list[dict[str, Any]]:
-    """The items that fit best, as `hit_rows` tells them: what `pipelines.query` finds.
+    """The items that fit best, as `hit_rows` tells them: what `vqmm query` finds.
 
     Args:
         index: of the model's codebook.

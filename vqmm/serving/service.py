@@ -38,8 +38,8 @@ class Service:
     until it changes. A service starts with the newest version that can be loaded.
 
     Args:
-        export: folder that `pipelines.export` left, or its `saved_model`.
-        index: folder that `pipelines.index` left; None: no search.
+        export: folder that `vqmm export` left, or its `saved_model`.
+        index: folder that `vqmm index` left; None: no search.
         settings: limits.
 
     Raises:
@@ -63,7 +63,7 @@ class Service:
         self._held_back: tuple[int, Stamp, int | None] | None = None  # of another codebook
         found = versions_in(self.folder)
         if not found:
-            raise UserError(f"{export} holds no SavedModel; pipelines.export --formats saved_model makes one")
+            raise UserError(f"{export} holds no SavedModel; vqmm export --formats saved_model makes one")
         opened = None if self.index_folder is None else self._open_index()
         model = self._open_newest(found)
         if opened is not None and opened.fingerprint != model.fingerprint:

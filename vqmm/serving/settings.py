@@ -8,7 +8,7 @@ from vqmm.data.pixels import REQUEST_PIXELS
 
 
 class Settings(BaseModel):
-    """Limits of a service; every one is an option of `pipelines.serve`.
+    """Limits of a service; every one is an option of `vqmm serve`.
 
     Attributes:
         batch: rows that are run at once.

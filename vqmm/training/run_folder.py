@@ -285,9 +285,7 @@ def open_run(folder: str | Path, coded: bool = False) -> Run:
     """
     run = RunFolder(Path(folder))
     if not run.path.is_dir():
-        raise UserError(
-            f"there is no run folder {run.path}; python -m pipelines.train --run {run.path} makes it"
-        )
+        raise UserError(f"there is no run folder {run.path}; vqmm train --run {run.path} makes it")
     if not run.config.exists():
         raise UserError(
             f"{run.path} holds no run: it has no {run.config.name}; give a folder that train made"

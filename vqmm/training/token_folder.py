@@ -34,7 +34,7 @@ class FileCodes(NamedTuple):
 
 @dataclass(frozen=True)
 class TokenFolder:
-    """What `pipelines.tokenize --data` left: `audio-train.npz`, `image-train.npz`, and so on.
+    """What `vqmm tokenize --data` left: `audio-train.npz`, `image-train.npz`, and so on.
 
     Attributes:
         name: of the folder.

@@ -1,7 +1,7 @@
 """What every verb shares: argument parsing, one-line errors, exit codes.
 
-A verb module defines ``add_arguments(parser)`` and ``main(args) -> int | None``
-and ends with ``if __name__ == "__main__": run(...)``.
+A verb's module defines ``DESCRIPTION``, ``EXAMPLES``, ``add_arguments(parser)`` and
+``main(args) -> int | None``; `vqmm.commands.launch` finds and runs it.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import argparse
 import os
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before TensorFlow loads: no banner in users' faces
@@ -28,18 +28,29 @@ def run(
     examples: str,
     add_arguments: Callable[[argparse.ArgumentParser], None],
     main: Callable[[argparse.Namespace], int | None],
-    package: str = "pipelines",
+    program: str | None = None,
+    argv: Sequence[str] | None = None,
 ) -> None:
-    """Parses the command line, runs `main` and exits: 0, or 2 for the user's mistake."""
+    """Parses the command line, runs `main` and exits: 0, or 2 for the user's mistake.
+
+    Args:
+        verb: its name, which begins the line of an error.
+        description: one sentence for the help text.
+        examples: lines of examples for the help text.
+        add_arguments: declares the options.
+        main: does the work and returns the exit status; None is 0.
+        program: what a user types; None is `vqmm VERB`.
+        argv: the words after the verb; None takes those of this process.
+    """
     parser = argparse.ArgumentParser(
-        prog=f"python -m {package}.{verb}",
+        prog=program or f"vqmm {verb}",
         description=description,
         epilog=f"examples:\n{examples}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_arguments(parser)
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     try:
         sys.exit(main(args) or 0)
     except UserError as error:
