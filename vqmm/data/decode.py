@@ -18,11 +18,16 @@ def decode_audio_record(flac: Any) -> Any:
     Returns:
         f32[n], -1..1.
     """
-    import tensorflow as tf
-    import tensorflow_io as tfio
+    import io
 
-    samples = tfio.audio.decode_flac(flac, dtype=tf.int16)
-    return tf.cast(samples[:, 0], tf.float32) / 32768.0
+    import soundfile
+    import tensorflow as tf
+
+    def decode(data: bytes) -> Any:
+        return soundfile.read(io.BytesIO(data), dtype="int16")[0]
+
+    samples = tf.numpy_function(decode, [flac], tf.int16, stateful=False)
+    return tf.cast(tf.ensure_shape(samples, [None]), tf.float32) / 32768.0
 
 
 def decode_image_record(png: Any, channels: int = 0) -> Any:
