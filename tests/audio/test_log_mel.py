@@ -8,6 +8,7 @@ import librosa
 import numpy as np
 import pytest
 import tensorflow as tf
+from ai_edge_litert.interpreter import Interpreter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -118,7 +119,7 @@ def test_converts_to_tflite_builtins_and_agrees(tmp_path: Path, n_fft: int, four
     serve = loaded.signatures["serve"]
     converter = tf.lite.TFLiteConverter.from_concrete_functions([serve], loaded)
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
-    interpreter = tf.lite.Interpreter(model_content=converter.convert())
+    interpreter = Interpreter(model_content=converter.convert())
     for count in (1, 3):
         audio = clip(count, 2_048, seed=count)
         into = interpreter.get_input_details()[0]["index"]

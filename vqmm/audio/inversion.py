@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import warnings
 
 import librosa
@@ -62,6 +63,8 @@ def log_mel_to_audio(
             sr=sample_rate, n_fft=n_fft, n_mels=grid.shape[1], fmin=fmin, fmax=fmax, htk=True, norm=None
         )
         magnitude = np.sqrt(_spread(bands.astype(np.float64), power.T.astype(np.float64)))
+    # librosa 1.0 renamed `random_state` to `rng`; a RandomState draws the same numbers in both.
+    seed_name = "rng" if "rng" in inspect.signature(librosa.griffinlim).parameters else "random_state"
     audio = librosa.griffinlim(
         magnitude,
         n_iter=rounds,
@@ -69,7 +72,7 @@ def log_mel_to_audio(
         n_fft=n_fft,
         length=len(grid) * hop_length,
         pad_mode="constant",
-        random_state=seed,
+        **{seed_name: np.random.RandomState(seed)},
     )
     return np.clip(np.nan_to_num(audio), -1.0, 1.0).astype(np.float32)
 
