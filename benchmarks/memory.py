@@ -22,7 +22,7 @@ ALONE = "loss.agreement=0"  # where nothing is set
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--config", type=Path, default=Path("configs/digits.yaml"))
+    parser.add_argument("--config", default="digits", help="a YAML file, or the name of a shipped config")
     parser.add_argument("--codes", type=int, default=65_536, help="of the shared range")
     parser.add_argument("--tokens", type=int, default=65_536, help="quantized in a step, about")
     add_overrides(parser)

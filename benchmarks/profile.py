@@ -51,7 +51,7 @@ class Profile(NamedTuple):
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--config", type=Path, default=Path("configs/digits.yaml"))
+    parser.add_argument("--config", default="digits", help="a YAML file, or the name of a shipped config")
     add_overrides(parser)
     parser.add_argument("--steps", type=int, default=10, help="that are profiled (default: %(default)s)")
     parser.add_argument("--top", type=int, default=8, help="operations to name (default: %(default)s)")
@@ -155,7 +155,7 @@ if __name__ == "__main__":
     run(
         "profile",
         "Tells where the time of a training step goes.",
-        "  python -m benchmarks.profile --config configs/digits-vqgan.yaml --trace runs/profile",
+        "  python -m benchmarks.profile --config digits-vqgan --trace runs/profile",
         add_arguments,
         main,
         program="python -m benchmarks.profile",

@@ -17,6 +17,7 @@ import yaml
 from vqmm.config_file import override, read_tree
 from vqmm.errors import UserError, nearest
 from vqmm.sampling_limits import LIMITS
+from vqmm.shipped_configs import find_config
 
 
 class Section(pydantic.BaseModel):
@@ -353,17 +354,18 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
     """Reads a YAML config.
 
     Args:
-        path: the file. Its ``extends:`` names a base file, relative to it.
+        path: the file, or the name of a shipped config, as `"digits"`. An ``extends:`` names a base
+            file, relative to it.
         overrides: ``"a.b=value"`` strings; the value is read as YAML.
 
     Returns:
         The merged, checked `Config`.
 
     Raises:
-        UserError: for a missing file, bad YAML, an unknown key or an ill-typed
+        UserError: for a file or name that does not exist, bad YAML, an unknown key or an ill-typed
             value; it names the key, the value, what is legal and the nearest key.
     """
-    return check_config(override(read_tree(Path(path)), overrides), str(path))
+    return check_config(override(read_tree(find_config(path)), overrides), str(path))
 
 
 def check_config(tree: dict[str, Any], origin: str = "config") -> Config:

@@ -19,6 +19,7 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 from vqmm.data.places import is_url  # noqa: E402  (after the environment is set)
 from vqmm.errors import UserError  # noqa: E402  (after the environment is set)
 from vqmm.plain_reason import plain_reason  # noqa: E402  (after the environment is set)
+from vqmm.shipped_configs import config_names, folder_names  # noqa: E402  (after the environment is set)
 from vqmm.system_errors import mend_of  # noqa: E402  (after the environment is set)
 
 
@@ -93,6 +94,19 @@ def local_path(text: str) -> Path:
             "copied there afterwards and read by --data URL"
         )
     return Path(text)
+
+
+def add_config(parser: argparse.ArgumentParser) -> None:
+    """Adds `--config`, whose help lists the names of the shipped configs of the top level."""
+    names = config_names()
+    top = ", ".join(name for name in names if "/" not in name)
+    folders = ", ".join(f"{folder}/NAME" for folder in folder_names())
+    parser.add_argument(
+        "--config",
+        required=True,
+        metavar="CONFIG",
+        help=f"a YAML file, or the name of a shipped config: {top}, {folders}",
+    )
 
 
 def add_overrides(parser: argparse.ArgumentParser) -> None:

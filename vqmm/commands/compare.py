@@ -17,6 +17,7 @@ from vqmm.commands.cli import add_overrides, local_path
 from vqmm.config import Config, load_config
 from vqmm.data.records import Dataset
 from vqmm.errors import UserError
+from vqmm.shipped_configs import find_config_folder
 from vqmm.training.check_schedule import check_schedule
 from vqmm.training.prior_run import prior_config
 from vqmm.training.run_folder import RunFolder, check_same, has_weights, identity
@@ -24,9 +25,9 @@ from vqmm.training.stop_signals import leaving_on_sigterm
 
 DESCRIPTION = "Trains and judges configs on the same data, over seeds; writes comparison.json and .html."
 EXAMPLES = """\
-  vqmm compare configs/digits.yaml --data data/digits --out runs/seeds --seeds 3
-  vqmm compare --ablations configs/ablations --data data/digits --out runs/ablations
-  vqmm compare configs/a.yaml configs/b.yaml --data data/mine --out runs/ab --set seed=7
+  vqmm compare digits --data data/digits --out runs/seeds --seeds 3
+  vqmm compare --ablations ablations --data data/digits --out runs/ablations
+  vqmm compare a.yaml b.yaml --data data/mine --out runs/ab --set seed=7
 
 Each run trains and is judged by the verbs, in a process of its own, in OUT/CONFIG/seedN. A run that is
 there is resumed, or taken as it is, or judged again where an earlier version judged it; one of another config
@@ -40,8 +41,15 @@ FIGURES_FOLLOW = ("train.steps", "train.early_stop", "train.model", "evaluate", 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds what this verb takes."""
-    parser.add_argument("configs", nargs="*", type=Path, metavar="CONFIG", help="YAML configs")
-    parser.add_argument("--ablations", type=Path, metavar="DIR", help="all configs of a folder as well")
+    parser.add_argument(
+        "configs", nargs="*", type=Path, metavar="CONFIG", help="YAML files, or names of shipped configs"
+    )
+    parser.add_argument(
+        "--ablations",
+        type=Path,
+        metavar="DIR",
+        help="all configs of a folder as well; ablations is the name of a shipped one",
+    )
     parser.add_argument("--data", required=True, metavar="DATA", help="folder that prepare left")
     parser.add_argument(
         "--out", type=local_path, required=True, metavar="DIR", help="folder for runs and results"
@@ -247,10 +255,13 @@ def _configs(args: argparse.Namespace) -> dict[str, Path]:
     # Configs after --set are taken for its values; none of those lacks an equals sign.
     args.configs += [Path(word) for word in args.set if "=" not in word]
     args.set = [word for word in args.set if "=" in word]
-    files = [*args.configs, *(sorted(args.ablations.glob("*.yaml")) if args.ablations else [])]
+    folder = find_config_folder(args.ablations) if args.ablations else None
+    files = [*args.configs, *(sorted(folder.glob("*.yaml")) if folder else [])]
     if not files:
         where = f" in {args.ablations}" if args.ablations else ""
-        raise UserError(f"no configs{where} to compare; name YAML files, or a folder by --ablations")
+        raise UserError(
+            f"no configs{where} to compare; name YAML files or shipped configs, or a folder by --ablations"
+        )
     if args.seeds < 1:
         raise UserError(f"--seeds {args.seeds}: at least 1")
     names = [file.stem for file in files]

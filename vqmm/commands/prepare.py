@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from vqmm.commands.cli import add_overrides, add_runner, beam_options, local_path
+from vqmm.commands.cli import add_config, add_overrides, add_runner, beam_options, local_path
 from vqmm.errors import UserError
 
 if TYPE_CHECKING:
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 SOURCES = ("digits", "glyphs", "tuxpaint", "tfds")
 DESCRIPTION = "Decodes recordings and pictures into shards, dataset.json, rejected.csv and remarks.csv."
 EXAMPLES = """\
-  vqmm prepare --source digits --config configs/digits.yaml --out data/digits
-  vqmm prepare --source tuxpaint --config configs/tuxpaint.yaml --out data/tuxpaint
-  vqmm prepare --manifest pairs/manifest.csv --config configs/digits.yaml --out data/pairs
-  vqmm prepare --manifest pairs/manifest.csv --config configs/digits.yaml --out data/pairs \
+  vqmm prepare --source digits --config digits --out data/digits
+  vqmm prepare --source tuxpaint --config tuxpaint --out data/tuxpaint
+  vqmm prepare --manifest pairs/manifest.csv --config digits --out data/pairs
+  vqmm prepare --manifest pairs/manifest.csv --config digits --out data/pairs \
       --runner beam --beam runner=FlinkRunner flink_master=host:8081
 
 The same command again goes on where it was interrupted, and makes those shards again whose files changed or
@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--source", choices=SOURCES, help="data that is made or fetched here")
     what.add_argument("--manifest", type=local_path, metavar="FILE", help="a table of your own pairs")
-    parser.add_argument("--config", type=Path, required=True, metavar="FILE", help="YAML config")
+    add_config(parser)
     add_overrides(parser)
     parser.add_argument("--out", type=local_path, required=True, metavar="DIR", help="folder to write")
     parser.add_argument(

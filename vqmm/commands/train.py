@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from vqmm.commands.cli import add_overrides, local_path
+from vqmm.commands.cli import add_config, add_overrides, local_path
 from vqmm.config import Config, load_config
 from vqmm.data.records import Dataset
 from vqmm.errors import UserError
@@ -22,23 +22,23 @@ from vqmm.training.vocoder_run import vocoder_config
 
 DESCRIPTION = "Trains a model on prepared data, in a run folder that the same command continues."
 EXAMPLES = """\
-  vqmm train --config configs/digits.yaml --data data/digits --run runs/demo
-  vqmm train --config configs/digits.yaml --data data/digits --run runs/short \\
+  vqmm train --config digits --data data/digits --run runs/demo
+  vqmm train --config digits --data data/digits --run runs/short \\
       --set train.steps=400 schedule.quantize_from=200
-  vqmm train --config configs/digits.yaml --data data/digits --run runs/two \\
+  vqmm train --config digits --data data/digits --run runs/two \\
       --set train.strategy=mirrored
-  vqmm train --config configs/digits-prior.yaml --data data/digits --run runs/digits-prior \\
+  vqmm train --config digits-prior --data data/digits --run runs/digits-prior \\
       --tokenizer runs/demo
-  vqmm train --config configs/digits-prior.yaml --tokens out/tokens --run runs/digits-prior \\
+  vqmm train --config digits-prior --tokens out/tokens --run runs/digits-prior \\
       --tokenizer runs/demo
-  vqmm train --config configs/digits-vocoder.yaml --data data/digits --run runs/vocoder
+  vqmm train --config digits-vocoder --data data/digits --run runs/vocoder
 
 The same command again continues a run that was stopped or killed, to the same result."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the options."""
-    parser.add_argument("--config", required=True, type=Path, help="YAML config")
+    add_config(parser)
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--data", metavar="DATA", help="folder that prepare left")
     what.add_argument(

@@ -19,7 +19,7 @@ def build_vocoder(config: Config) -> Vocoder:
         UserError: no `vocoder` section, or settings that cannot work together.
     """
     if config.vocoder is None:
-        raise UserError("this config has no vocoder section; start from configs/digits-vocoder.yaml")
+        raise UserError("this config has no vocoder section; start from --config digits-vocoder")
     spec, schedule = config.vocoder, config.schedule
     keras.utils.set_random_seed(config.seed)
     log_mel = log_mel_of(config)

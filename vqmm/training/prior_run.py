@@ -42,7 +42,7 @@ def prior_config(config: Config, tokenizer: str | Path | None = None) -> Config:
             not the tokenizer's.
     """
     if config.prior is None:
-        raise UserError("this config has no prior section; start from configs/digits-prior.yaml")
+        raise UserError("this config has no prior section; start from --config digits-prior")
     folder = str(tokenizer or config.prior.tokenizer)
     if not folder:
         raise UserError("a prior needs the run of a tokenizer: give --tokenizer RUN, or prior.tokenizer")
@@ -86,7 +86,7 @@ def with_tokenizer(run: Run, tokenizer: str | Path | None = None) -> PriorRun:
     if run.config.prior is None:
         raise UserError(
             f"{run.folder} holds a {type(run.model).__name__}, no prior; train one on it with "
-            "configs/digits-prior.yaml and --tokenizer"
+            "--config digits-prior and --tokenizer"
         )
     where = tokenizer or run.config.prior.tokenizer
     if not RunFolder(Path(where)).config.exists():

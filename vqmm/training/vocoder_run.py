@@ -26,7 +26,7 @@ def vocoder_config(config: Config, tokenizer: str | Path | None = None) -> Confi
         UserError: no run there or one without codes, or a log-mel that is not the tokenizer's.
     """
     if config.vocoder is None:
-        raise UserError("this config has no vocoder section; start from configs/digits-vocoder.yaml")
+        raise UserError("this config has no vocoder section; start from --config digits-vocoder")
     folder = str(tokenizer or config.vocoder.tokenizer)
     if not folder:
         return config
@@ -61,7 +61,7 @@ def check_vocoder(folder: str | Path, config: Config) -> None:
     theirs = _config_of(folder, "--vocoder")
     if theirs.vocoder is None:
         raise UserError(
-            f"{folder} holds no vocoder; train one with configs/digits-vocoder.yaml, or leave --vocoder out "
+            f"{folder} holds no vocoder; train one with --config digits-vocoder, or leave --vocoder out "
             "for Griffin-Lim"
         )
     check_spec(f"the vocoder {folder}", theirs, "the tokenizer", config)
