@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.metadata
 import json
 import math
 import zipfile
@@ -18,6 +17,7 @@ import numpy.typing as npt
 from vqmm.atomic import replacing
 from vqmm.errors import UserError
 from vqmm.system_errors import is_exhausted, mend_of
+from vqmm.version import __version__
 
 FORMAT_VERSION = 1
 MODALITIES = ("audio", "image")
@@ -110,7 +110,7 @@ class TokenFile:
             "labels": None if self.labels is None else np.asarray(self.labels, np.int32),
             "grid": None if self.grid is None else (int(self.grid[0]), int(self.grid[1])),
             "label_names": tuple(str(name) for name in self.label_names),
-            "version": self.version or vqmm_version(),
+            "version": self.version or __version__,
         }
         for name, value in fixed.items():
             object.__setattr__(self, name, value)
@@ -216,14 +216,6 @@ def load_tokens(path: str | Path, expect_fingerprint: str | None = None) -> Toke
     if expect_fingerprint is not None:
         check_fingerprint(path, tokens.fingerprint, expect_fingerprint)
     return tokens
-
-
-def vqmm_version() -> str:
-    """Version of the installed package; `"unknown"` where vqmm runs from a bare checkout."""
-    try:
-        return importlib.metadata.version("vqmm")
-    except importlib.metadata.PackageNotFoundError:
-        return "unknown"
 
 
 def _read_members(path: Path) -> dict[str, Any]:

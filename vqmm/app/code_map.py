@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.decomposition import PCA
 
 
 class CodeMap(NamedTuple):
@@ -33,6 +32,8 @@ def code_map(codebook: npt.NDArray[np.float32], usage: npt.NDArray[np.int64]) ->
     Returns:
         The map. A codebook without two directions, such as one of a single code, gets zeros in their place.
     """
+    from sklearn.decomposition import PCA
+
     table = np.asarray(codebook, np.float64)
     points, share = np.zeros((len(table), 2)), 1.0
     held = min(2, len(table), table.shape[1])

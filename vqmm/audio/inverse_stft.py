@@ -6,7 +6,6 @@ from typing import Any
 
 import keras
 import numpy as np
-import scipy.signal
 from keras import ops
 
 
@@ -31,6 +30,8 @@ class InverseSTFT(keras.layers.Layer):
     """
 
     def __init__(self, n_fft: int, hop_length: int, **kwargs: Any):
+        import scipy.signal
+
         kwargs.setdefault("dtype", "float32")
         super().__init__(trainable=False, **{k: v for k, v in kwargs.items() if k != "trainable"})
         if n_fft < 2 or n_fft % 2 or hop_length < 1 or n_fft % hop_length or 2 * hop_length > n_fft:

@@ -6,9 +6,7 @@ import math
 from typing import Any
 
 import keras
-import librosa
 import numpy as np
-import scipy.signal
 from keras import ops
 
 
@@ -52,6 +50,8 @@ class LogMel(keras.layers.Layer):
         fourier: str = "fft",
         **kwargs: Any,
     ):
+        import scipy.signal
+
         kwargs.setdefault("dtype", "float32")
         super().__init__(trainable=False, **{k: v for k, v in kwargs.items() if k != "trainable"})
         top = sample_rate / 2 if fmax is None else fmax
@@ -123,6 +123,8 @@ def _mel_bands(sample_rate: int, n_fft: int, mels: int, fmin: float, fmax: float
     Written out since librosa warns where narrow bands hold no bin, which is
     harmless here: such a band reads as silence in both.
     """
+    import librosa
+
     low, high = librosa.hz_to_mel(np.array([fmin, fmax]), htk=True)
     edges = librosa.mel_to_hz(np.linspace(low, high, mels + 2), htk=True)
     bins = librosa.fft_frequencies(sr=sample_rate, n_fft=n_fft)

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-import librosa
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
@@ -129,6 +128,8 @@ class _Axis(NamedTuple):
 
     @classmethod
     def of(cls, length: int, sample_rate: int) -> _Axis:
+        import librosa
+
         bins = np.fft.rfftfreq(length, 1 / sample_rate)
         top = librosa.hz_to_mel(sample_rate / 2, htk=True)
         mel = np.linspace(0, 1, KNOTS)

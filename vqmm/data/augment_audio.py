@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-import scipy.fft
 import tensorflow as tf
 
 from vqmm.config import AudioAugment
@@ -54,6 +53,8 @@ def augment_audio(audio: Any, seeds: Any, spec: AudioAugment, sample_rate: int) 
     Returns:
         f32[B, samples], -1..1.
     """
+    import scipy.fft
+
     samples = audio.shape[1]
     coloured = spec.tilt_db or spec.band_mask or spec.reverb or spec.telephone or spec.noise
     # Room for what filters smear past the end, which would else wrap around to the start.

@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from vqmm.data.manifest import Row
 from vqmm.data.shards import SPLITS
@@ -120,6 +118,9 @@ def _grouped(rows: Sequence[Row], contents: Mapping[Path, str]) -> dict[int, lis
 
 def _groups(rows: Sequence[Row], contents: Mapping[Path, str]) -> np.ndarray:
     """The number of each row's group, i[rows]: rows that share an item, a file or content."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
     nodes: dict[str, int] = {}
     edges: list[tuple[int, int]] = []
     for place, row in enumerate(rows):

@@ -1,7 +1,5 @@
 """Judging a model on prepared data."""
 
-from vqmm.evaluation.evaluate import evaluate, judge
-from vqmm.evaluation.material import Material, Side, gather_material
-from vqmm.evaluation.reconstruction import rebuild, waveforms
+import lazy_loader
 
-__all__ = ["Material", "Side", "evaluate", "gather_material", "judge", "rebuild", "waveforms"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from sklearn.metrics.pairwise import polynomial_kernel
 
 from vqmm.metrics.bootstrap import Figure
 from vqmm.metrics.frechet import checked_features
@@ -32,6 +31,8 @@ def kernel_distance(
     Raises:
         ValueError: for other shapes or values that are not finite.
     """
+    from sklearn.metrics.pairwise import polynomial_kernel
+
     real, fake = checked_features(real, fake)
     if paired and len(real) != len(fake):
         raise ValueError(f"{len(real)} and {len(fake)} items are no pairs: give as many, or paired=False")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from sklearn.cluster import KMeans
 from threadpoolctl import threadpool_limits
 
 from vqmm.metrics.scorers import unit
@@ -34,6 +33,8 @@ def fit_kmeans_codes(vectors: np.ndarray, size: int, seed: int = 0) -> KMeansCod
         size: centres per slot; no more are made than there are distinct vectors.
         seed: of the start.
     """
+    from sklearn.cluster import KMeans
+
     vectors = unit(vectors)
     distinct = min(len(np.unique(vectors[:, slot].round(6), axis=0)) for slot in range(vectors.shape[1]))
     size = min(size, distinct)

@@ -5,9 +5,7 @@ from __future__ import annotations
 import functools
 import warnings
 
-import librosa
 import numpy as np
-from librosa.filters import mel as mel_filters
 
 WINDOWS = {32: 5, 64: 10, 128: 20, 256: 40, 512: 80, 1024: 160, 2048: 320}  # samples: mel bands
 FLOOR = 1e-5
@@ -41,12 +39,16 @@ def multiscale_mel_distance(a: np.ndarray, b: np.ndarray, sample_rate: int) -> n
 
 
 def _log_mel(audio: np.ndarray, window: int, mels: int, sample_rate: int) -> np.ndarray:
+    import librosa
+
     spectrum = np.abs(librosa.stft(audio, n_fft=window, hop_length=window // 4))
     return np.log10(np.maximum(_filters(sample_rate, window, mels) @ spectrum, FLOOR))
 
 
 @functools.lru_cache(maxsize=32)
 def _filters(sample_rate: int, window: int, mels: int) -> np.ndarray:
+    from librosa.filters import mel as mel_filters
+
     with warnings.catch_warnings():
         # At low rates some narrow bands hold no bin: they read as silence in both waveforms.
         warnings.filterwarnings("ignore", "Empty filters detected", UserWarning)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from sklearn.neighbors import NearestNeighbors
 
 from vqmm.metrics.bootstrap import Figure, bootstrap_figure
 from vqmm.metrics.interval_items import FOR_SET, too_few
@@ -53,6 +52,8 @@ def precision_recall(
 
 
 def _among(items: np.ndarray, others: np.ndarray, neighbours: int) -> np.ndarray:
+    from sklearn.neighbors import NearestNeighbors
+
     reach = NearestNeighbors(n_neighbors=neighbours + 1).fit(others).kneighbors(others)[0][:, -1]
     squares = np.square(items).sum(1)[:, None] + np.square(others).sum(1) - 2.0 * items @ others.T
     return (np.sqrt(np.maximum(squares, 0.0)) <= reach).any(axis=1)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import gammaln
 
 TIE = 6  # decimals; scores that agree to this many are tied
 
@@ -105,6 +104,8 @@ def expected_at_random(gallery: int, relevant: np.ndarray) -> QueryFigures:
 
 def _none_drawn(items: np.ndarray, relevant: np.ndarray, draws: np.ndarray | int) -> np.ndarray:
     """Probability that `draws` of `items` taken without replacement are all irrelevant."""
+    from scipy.special import gammaln
+
     others = items - relevant
     left = np.maximum(others - draws, 0)
     log = gammaln(others + 1) - gammaln(left + 1) - gammaln(items + 1) + gammaln(items - draws + 1)

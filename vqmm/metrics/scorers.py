@@ -11,10 +11,12 @@ figures. Grid tokens do not correspond: pool them with `pooled`, or count them w
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import scipy.sparse
+
+if TYPE_CHECKING:
+    import scipy.sparse
 
 Scorer = Callable[[slice], np.ndarray]
 
@@ -100,6 +102,8 @@ def bag_of_codes_scorer(queries: np.ndarray, gallery: np.ndarray, size: int) -> 
 
     The inverse document frequency ln((m + 1) / (df + 1)) + 1 is the gallery's.
     """
+    import scipy.sparse
+
     left, right = (bag_of_codes(codes, size) for codes in (queries, gallery))
     frequency = np.asarray((right > 0).sum(axis=0)).ravel()
     weights = scipy.sparse.diags(np.log((len(gallery) + 1) / (frequency + 1)) + 1)
@@ -109,6 +113,8 @@ def bag_of_codes_scorer(queries: np.ndarray, gallery: np.ndarray, size: int) -> 
 
 def bag_of_codes(codes: np.ndarray, size: int) -> scipy.sparse.csr_matrix:
     """Counts f64[n, size] of the codes i[n, T] of each item, sparse."""
+    import scipy.sparse
+
     n, tokens = codes.shape
     rows = np.repeat(np.arange(n), tokens)
     ones = np.ones(n * tokens)
@@ -116,6 +122,8 @@ def bag_of_codes(codes: np.ndarray, size: int) -> scipy.sparse.csr_matrix:
 
 
 def _unit_rows(matrix: scipy.sparse.csr_matrix) -> scipy.sparse.csr_matrix:
+    import scipy.sparse
+
     length = np.sqrt(np.asarray(matrix.multiply(matrix).sum(axis=1)).ravel())
     return (scipy.sparse.diags(1.0 / np.maximum(length, 1e-12)) @ matrix).tocsr()
 

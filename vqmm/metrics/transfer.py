@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import scipy.sparse
-from sklearn.linear_model import LogisticRegression
 
 from vqmm.metrics.bootstrap import Figure, bootstrap_figure
 from vqmm.metrics.scorers import bag_of_codes
+
+if TYPE_CHECKING:
+    import scipy.sparse
 
 
 class Transfer(NamedTuple):
@@ -38,6 +39,7 @@ class Labelled(NamedTuple):
 
 def one_hot_slots(codes: np.ndarray, size: int) -> scipy.sparse.csr_matrix:
     """Codes i[n, T] below `size` as one block of `size` columns per slot, sparse f64[n, T * size]."""
+
     slots = codes.shape[1]
     return bag_of_codes(codes + np.arange(slots) * size, slots * size)
 
@@ -59,6 +61,8 @@ def code_transfer(
     Raises:
         ValueError: when the training items have fewer than two labels.
     """
+    from sklearn.linear_model import LogisticRegression
+
     names, counts = np.unique(train.labels, return_counts=True)
     if len(names) < 2:
         raise ValueError(f"{len(names)} label in training: a classifier needs at least two")

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.cluster import DBSCAN
 
 TOLERANCE = 1e-5  # of the longest vector: nearer vectors count as one
 
@@ -22,6 +21,8 @@ def distinct_groups(vectors: Any, most: int | None = None) -> npt.NDArray[np.int
     Returns:
         i64[n], the number of each vector's group, from 0.
     """
+    from sklearn.cluster import DBSCAN
+
     vectors = np.asarray(vectors, "float64")
     if not len(vectors):
         return np.zeros(0, np.int64)

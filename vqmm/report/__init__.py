@@ -1,6 +1,5 @@
 """The evaluation as a page to look at."""
 
-from vqmm.report.page import render_report
-from vqmm.report.write import write_evaluation
+import lazy_loader
 
-__all__ = ["render_report", "write_evaluation"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

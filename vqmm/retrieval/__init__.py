@@ -1,6 +1,5 @@
 """Search by shared codes: the codebook is the index."""
 
-from vqmm.retrieval.faiss_index import FaissIndex
-from vqmm.retrieval.protocol import Hits, Index, Item
+import lazy_loader
 
-__all__ = ["FaissIndex", "Hits", "Index", "Item"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -20,7 +20,8 @@ from vqmm.retrieval.protocol import Hits, Where
 from vqmm.retrieval.searcher import Searcher
 from vqmm.retrieval.vector_store import VectorStore
 from vqmm.system_errors import is_exhausted, mend_of
-from vqmm.tokens import MODALITIES, check_fingerprint, vqmm_version
+from vqmm.tokens import MODALITIES, check_fingerprint
+from vqmm.version import __version__
 
 LARGE = 2**28  # bytes of codes and vectors from which files are mapped and no longer read
 PARTS = 32  # additions after which saving compacts
@@ -356,7 +357,7 @@ class FaissIndex:
 
     def _facts(self) -> dict[str, Any]:
         return {
-            "vqmm": vqmm_version(),
+            "vqmm": __version__,
             "fingerprint": self.fingerprint,
             "slots": self.slots,
             "dim": self.dim,

@@ -19,7 +19,7 @@ from vqmm.serving.refused import Refused
 from vqmm.serving.search import SearchOptions
 from vqmm.serving.service import Service
 from vqmm.serving.workers import Workers
-from vqmm.tokens import vqmm_version
+from vqmm.version import __version__
 
 PATHS = (*ROUTES, "/v1/models/vqmm", "/v1/models/vqmm/metadata", "/v1/models/vqmm:predict")
 
@@ -40,7 +40,7 @@ def create_app(service: Service, token: str | None = None) -> FastAPI:
         await workers.call(service.close)
         workers.close()
 
-    app = FastAPI(title="vqmm", version=vqmm_version(), lifespan=life, docs_url=None, redoc_url=None)
+    app = FastAPI(title="vqmm", version=__version__, lifespan=life, docs_url=None, redoc_url=None)
     app.include_router(predict_routes(service, workers))
     app.include_router(media_routes(service, workers))
 

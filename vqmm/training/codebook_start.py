@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from sklearn.cluster import KMeans
 from threadpoolctl import threadpool_limits
 
 from vqmm.models import VQVAE
@@ -59,6 +58,8 @@ def start_codebook(
 def _centres(
     tokens: np.ndarray, size: int, seed: int, name: str = "", say: Callable[[str], None] | None = None
 ) -> np.ndarray:
+    from sklearn.cluster import KMeans
+
     _, first = np.unique(distinct_groups(tokens, size), return_index=True)
     if len(first) < size:
         if say is not None:

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from sklearn.cluster import MiniBatchKMeans
 from threadpoolctl import threadpool_limits
 
 from vqmm.models import VQVAE, remade
@@ -31,6 +30,8 @@ def with_fine_codes(model: VQVAE, batches: Iterable[Mapping[str, Any]], codes: i
         codes: rows of each slot's table; fewer where there are fewer different latents.
         seed: of k-means.
     """
+    from sklearn.cluster import MiniBatchKMeans
+
     residuals = _residuals(model, batches, codes * ITEMS_PER_CODE)
     parts = [part for part in residuals.values() if len(part)]
     share = min(map(len, parts))

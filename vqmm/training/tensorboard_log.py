@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 import numpy as np
 import tensorflow as tf
 
@@ -112,6 +111,8 @@ class TensorBoardLog:
 
 def _coloured(columns: list[np.ndarray]) -> np.ndarray:
     """Log-mels f32[B, frames, mels, 1] as colour pictures with time to the right and low tones below."""
+    import matplotlib
+
     low, high = columns[0].min(), columns[0].max()
     pictures = []
     for mel in columns:

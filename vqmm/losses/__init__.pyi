@@ -1,0 +1,16 @@
+from .agreement import agreement_loss as agreement_loss
+from .code_matching import code_matching_loss as code_matching_loss
+from .contrastive import contrastive_loss as contrastive_loss
+from .cross_commitment import cross_commitment_loss as cross_commitment_loss
+from .gaussian import gaussian_kl as gaussian_kl
+from .gaussian import kl_loss as kl_loss
+from .likelihood import likelihood_loss as likelihood_loss
+from .perceptual import multiresolution_loss as multiresolution_loss
+from .perceptual import perceptual_distance as perceptual_distance
+from .perceptual import perceptual_loss as perceptual_loss
+from .reconstruction import reconstruction_loss as reconstruction_loss
+from .spectral import multiscale_mel_loss as multiscale_mel_loss
+from .swapped import sinkhorn as sinkhorn
+from .swapped import swapped_loss as swapped_loss
+from .weighting import item_weights as item_weights
+from .weighting import masked_mean as masked_mean

@@ -1,0 +1,10 @@
+from .decoder import Decoded as Decoded
+from .decoder import Decoder as Decoder
+from .discriminator import Discriminator as Discriminator
+from .discriminator import Judgement as Judgement
+from .encoder import Encoder as Encoder
+from .encoder import Latents as Latents
+from .feature_net import FeatureNet as FeatureNet
+from .feature_net import PretrainedFeatures as PretrainedFeatures
+from .sound_discriminator import SoundDiscriminator as SoundDiscriminator
+from .wave_decoder import WaveDecoder as WaveDecoder

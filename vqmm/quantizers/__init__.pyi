@@ -1,0 +1,12 @@
+from .base import Assignment as Assignment
+from .base import Quantized as Quantized
+from .base import Quantizer as Quantizer
+from .fine_codes import FineCodes as FineCodes
+from .fsq import FSQ as FSQ
+from .grouped import GroupedQuantizer as GroupedQuantizer
+from .joint import JointQuantizer as JointQuantizer
+from .lookup_free import LookupFree as LookupFree
+from .nearest import VectorQuantizer as VectorQuantizer
+from .projected import ProjectedQuantizer as ProjectedQuantizer
+from .residual import ResidualQuantizer as ResidualQuantizer
+from .sim_vq import SimVQ as SimVQ
