@@ -12,7 +12,7 @@ SET ?=
 TUXPAINT ?= $(wildcard data/tuxpaint/source/stamps)
 JOBS ?= 2
 
-.PHONY: help install demo test soak fuzz audit lint bench bench-accelerator bench-export bench-quantizers bench-memory bench-profile bench-input bench-retrieval bench-training seeds ablations compare prior vocoder app pins clean
+.PHONY: help install demo test test-all soak fuzz audit lint bench bench-accelerator bench-export bench-quantizers bench-memory bench-profile bench-input bench-retrieval bench-training seeds ablations compare prior vocoder app pins clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/'
@@ -35,8 +35,11 @@ demo: $(STAMP)  ## prepare, train, evaluate, index, export and query spoken and 
 APART := tests/training tests/pipelines
 PYTEST = $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
-test: $(STAMP)  ## all tests
+test: $(STAMP)  ## all tests but those marked slow, soak or fuzz
 	$(foreach part,$(APART),$(PYTEST) $(part) &&) $(PYTEST) $(APART:%=--ignore=%)
+
+test-all: PYTEST += -m 'not soak and not fuzz'
+test-all: test  ## the tests that are marked slow as well: before a release
 
 SOAK_KILLS ?= 200
 
