@@ -1,3 +1,4 @@
+import keras
 import numpy as np
 import pytest
 
@@ -73,7 +74,7 @@ def test_flips_are_counted_with_their_reasons(codec, wanted):
 def test_equally_near_codes_are_a_tie(codec, wanted):
     quantizer = codec.model.quantizer
     first, stop = quantizer.range_of("image")
-    before = np.array(quantizer.codebook)
+    before = keras.ops.convert_to_numpy(quantizer.codebook)
     # Every code has a twin.
     table = before[first:stop].copy()
     table[1::2] = table[::2]

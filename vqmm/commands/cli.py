@@ -16,6 +16,10 @@ from pathlib import Path
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before TensorFlow loads: no banner in users' faces
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
+from vqmm.commands.import_messages import hide_startup_messages  # noqa: E402  (before TensorFlow loads)
+
+hide_startup_messages()
+
 from vqmm.data.places import is_url  # noqa: E402  (after the environment is set)
 from vqmm.errors import UserError  # noqa: E402  (after the environment is set)
 from vqmm.plain_reason import plain_reason  # noqa: E402  (after the environment is set)
