@@ -52,11 +52,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> None:
     from vqmm.atomic import write_atomic
     from vqmm.data.records import Dataset
+    from vqmm.data.stored_audio import MEDIA_TYPES, stored_audio
     from vqmm.serving.model import versions_in
 
     held = Dataset.open(args.data).split("test")
-    questions: list[Question] = [(bytes(data), "audio/flac") for data in held.recordings.data[:ITEMS]]
-    questions += [(bytes(data), "image/png") for data in held.pictures.data[:ITEMS]]
+    sounds, pictures = held.recordings.data[:ITEMS], held.pictures.data[:ITEMS]
+    questions: list[Question] = [(bytes(data), MEDIA_TYPES[stored_audio(data)]) for data in sounds]
+    questions += [(bytes(data), "image/png") for data in pictures]
     with tempfile.TemporaryDirectory() as folder:
         source = args.export / "saved_model"
         version = versions_in(source)[-1]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
+import pytest
 import soundfile
 import tensorflow as tf
 from PIL import Image
@@ -30,16 +32,19 @@ def _drawing() -> Image.Image:
     return picture
 
 
-def test_records_decode_in_a_graph_to_what_was_loaded(tmp_path: Path) -> None:
-    data = Data(audio=AudioSpec(sample_rate=8_000), image=ImageSpec(height=20, width=30, channels=1))
+@pytest.mark.parametrize("form", ["wav", "flac"])
+def test_records_decode_in_a_graph_to_what_was_loaded(tmp_path: Path, form: Literal["wav", "flac"]) -> None:
+    data = Data(
+        audio=AudioSpec(sample_rate=8_000, stored_as=form), image=ImageSpec(height=20, width=30, channels=1)
+    )
     soundfile.write(tmp_path / "a.wav", _tone(RATE), RATE)
     _drawing().save(tmp_path / "a.png")
     sound = encode_file(tmp_path / "a.wav", "audio", data)
     picture = encode_file(tmp_path / "a.png", "image", data)
-    both = tf.function(lambda s, p: (decode_audio_record(s), decode_image_record(p)))(
+    both = tf.function(lambda s, p: (decode_audio_record(s, form), decode_image_record(p)))(
         sound.data, picture.data
     )
     wanted = load_audio(tmp_path / "a.wav", data.audio)
-    assert both[0].dtype == tf.float32 and both[0].shape == (sound.length,) == wanted.shape
-    np.testing.assert_allclose(both[0], wanted, atol=0.5001 / 32768)
+    assert both[0].dtype == tf.int16 and both[0].shape == (sound.length,) == wanted.shape
+    np.testing.assert_array_equal(both[0], np.round(wanted * 32768).clip(-32768, 32767))
     np.testing.assert_array_equal(both[1], load_image(tmp_path / "a.png", data.image))

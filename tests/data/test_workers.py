@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -47,12 +48,16 @@ def test_two_processes_give_what_one_gives_in_order(tmp_path: Path) -> None:
             assert np.asarray(Image.open(io.BytesIO(encoded.data)))[4, 4] == 3 * number
 
 
-def test_sound_is_stored_as_flac_of_16_bits_and_states_its_length(tmp_path: Path) -> None:
+@pytest.mark.parametrize("form", ["wav", "flac"])
+def test_sound_is_stored_in_16_bits_and_states_its_length(
+    tmp_path: Path, form: Literal["wav", "flac"]
+) -> None:
+    data = DATA.model_copy(update={"audio": DATA.audio.model_copy(update={"stored_as": form})})
     wave = np.sin(np.arange(4_000) / 3).astype(np.float32)
     soundfile.write(tmp_path / "a.wav", wave, 8_000, subtype="FLOAT")
-    encoded = encode_file(tmp_path / "a.wav", "audio", DATA)
+    encoded = encode_file(tmp_path / "a.wav", "audio", data)
     info = soundfile.info(io.BytesIO(encoded.data))
-    assert (info.format, info.subtype, info.channels, info.samplerate) == ("FLAC", "PCM_16", 1, 8_000)
+    assert (info.format, info.subtype, info.channels, info.samplerate) == (form.upper(), "PCM_16", 1, 8_000)
     assert info.frames == encoded.length == 4_000
 
 

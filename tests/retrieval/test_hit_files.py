@@ -1,5 +1,9 @@
+import numpy as np
 import pytest
+import soundfile
 
+from vqmm.config import check_config
+from vqmm.data.prepare import prepare
 from vqmm.errors import UserError
 from vqmm.retrieval import Item
 from vqmm.retrieval.hit_files import safe_name, safe_names, save_hits
@@ -10,10 +14,23 @@ def test_hits_are_named_by_rank_and_id(tiny_data, tmp_path):
     sound, picture = split.recordings.ids[1], split.pictures.ids[2]
     items = [Item(picture, "image", "test", {}), Item(sound, "audio", "test", {})]
     paths = save_hits(tiny_data, items, [1, 2], tmp_path / "hits")
-    names = [f"001-{safe_name(picture)}.png", f"002-{safe_name(sound)}.flac"]
+    names = [f"001-{safe_name(picture)}.png", f"002-{safe_name(sound)}.wav"]
     assert [path.name for path in paths] == names
     assert paths[0].read_bytes() == split.pictures.data[2]
     assert paths[1].read_bytes() == split.recordings.data[1]
+
+
+def test_recordings_of_data_that_holds_flac_are_flac_files(tiny_config, tmp_path):
+    soundfile.write(tmp_path / "a.ogg", np.sin(np.arange(900) / 3), 2000)
+    (tmp_path / "manifest.csv").write_text("audio,split\na.ogg,test\n")
+    tree = tiny_config.model_dump(mode="json")
+    tree["data"]["audio"]["stored_as"] = "flac"
+    dataset = prepare(
+        tmp_path / "manifest.csv", check_config(tree), tmp_path / "data", workers=1, progress=False
+    ).dataset
+    (path,) = save_hits(dataset, [Item("a.ogg", "audio", "test", {})], [1], tmp_path / "hits")
+    assert path.name == "001-a.ogg.flac"
+    assert (soundfile.info(path).format, soundfile.info(path).frames) == ("FLAC", 900)
 
 
 def test_items_of_other_data_are_told(tiny_data, tmp_path):

@@ -7,12 +7,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import soundfile
 from PIL import Image
 
 from vqmm.app.code_map import code_map
 from vqmm.data.records import Dataset
 from vqmm.data.shards import OTHER, Modality
+from vqmm.data.stored_audio import read_stored_audio
 from vqmm.data.used_part import UsedPart
 from vqmm.encoding import codebook_fingerprint, encode_batches, tokens_of, traced_encoder
 from vqmm.errors import UserError
@@ -193,6 +193,6 @@ def _media(values: npt.NDArray[np.float32], modality: str, length: int) -> Media
 
 def _decoded(data: bytes, modality: str) -> Media:
     if modality == "audio":
-        return soundfile.read(io.BytesIO(data), dtype="float32")[0]
+        return read_stored_audio(data).astype(np.float32) / 32768.0
     picture = np.asarray(Image.open(io.BytesIO(data)))
     return picture[:, :, None] if picture.ndim == 2 else picture

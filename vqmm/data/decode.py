@@ -1,33 +1,33 @@
-"""Decodes prepared records, FLAC and PNG, in a graph or eagerly.
+"""Decodes prepared records, WAV or FLAC and PNG, in a graph or eagerly.
 
-This is the one module that uses tensorflow-io. TensorFlow is imported when a record is
-first decoded, so that the workers of `prepare` start without it.
+TensorFlow is imported when a record is first decoded, so that the workers of `prepare`
+start without it.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+from vqmm.config import StoredAudio
+from vqmm.data.flac_decoder import decode_flac
+from vqmm.data.stored_audio import WAV_HEADER
 
-def decode_audio_record(flac: Any) -> Any:
-    """Decodes the FLAC bytes of a record, in a graph or eagerly.
+
+def decode_audio_record(data: Any, form: StoredAudio) -> Any:
+    """Decodes the bytes of a recording's record, in a graph or eagerly.
 
     Args:
-        flac: string scalar tensor (or bytes): mono, 16 bit.
+        data: string scalar tensor (or bytes): mono, 16 bit.
+        form: the stored form of `data`, see `vqmm.data.stored_audio.stored_audio`.
 
     Returns:
-        f32[n], -1..1.
+        i16[n].
     """
-    import io
-
-    import soundfile
     import tensorflow as tf
 
-    def decode(data: bytes) -> Any:
-        return soundfile.read(io.BytesIO(data), dtype="int16")[0]
-
-    samples = tf.numpy_function(decode, [flac], tf.int16, stateful=False)
-    return tf.cast(tf.ensure_shape(samples, [None]), tf.float32) / 32768.0
+    if form == "flac":
+        return decode_flac(data)
+    return tf.io.decode_raw(tf.strings.substr(data, WAV_HEADER, -1), tf.int16)
 
 
 def decode_image_record(png: Any, channels: int = 0) -> Any:

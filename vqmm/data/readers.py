@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import soundfile
 import tensorflow as tf
 
 from vqmm.config import ImageSpec
 from vqmm.data.decode import decode_audio_record, decode_image_record
 from vqmm.data.records import Records, Split
+from vqmm.data.stored_audio import read_stored_audio, stored_audio
 from vqmm.data.windows import cut, loudest_start, window_start
 
 # Rows i64[B] (negative: missing, gives zeros) and jitter f32[B] to f32[B, samples].
@@ -38,9 +37,10 @@ def audio_reader(records: Records, window: int, cached: bool) -> AudioReader:
         return lambda rows, jitter: tf.zeros((tf.size(rows), window))
     if not cached:
         fetch = _fetcher(records)
+        form = stored_audio(records.data[0])  # one for all of a data set
 
         def decode_one(data: Any, jitter: Any) -> Any:
-            samples = _samples(data)
+            samples = decode_audio_record(data, form)
             length = tf.size(samples, tf.int64)
             start = window_start(loudest_start(samples, window), length, window, jitter)
             return cut(samples, tf.constant(0), length, start, window)
@@ -56,8 +56,7 @@ def audio_reader(records: Records, window: int, cached: bool) -> AudioReader:
 
         return read_encoded
 
-    # libsndfile decodes to the same samples, without tensorflow-io's start-up.
-    decoded = [soundfile.read(io.BytesIO(data), dtype="int16")[0] for data in records.data]
+    decoded = [read_stored_audio(data) for data in records.data]  # quicker than a graph for each
     flat = tf.constant(np.concatenate(decoded))
     lengths = np.array([len(samples) for samples in decoded], np.int64)
     loudest = tf.constant([_loudest(samples, window) for samples in decoded], tf.int64)
@@ -97,10 +96,6 @@ def image_reader(records: Records, spec: ImageSpec, cached: bool) -> ImageReader
 
 def _present(rows: Any, pixels: Any) -> Any:
     return tf.where(rows[:, None, None, None] >= 0, tf.cast(pixels, tf.float32) / 255.0, 0.0)
-
-
-def _samples(data: Any) -> Any:
-    return tf.cast(tf.round(decode_audio_record(data) * 32768.0), tf.int16)
 
 
 def _loudest(samples: npt.NDArray[np.int16], window: int) -> int:

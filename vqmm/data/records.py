@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from vqmm.config import AudioSpec, Config, ImageSpec
+from vqmm.config import AudioSpec, Config, ImageSpec, StoredAudio
 from vqmm.data.places import is_url, local_file, located
 from vqmm.data.shards import MODALITIES, SPLITS, Record, file_sha256, read_shard
 from vqmm.data.stored_items import Span, StoredItems, spans_of
@@ -19,8 +19,11 @@ from vqmm.errors import UserError
 from vqmm.system_errors import mend_of
 
 FORMAT_VERSION = 1
-# What the shards do not depend on: `samples` is cut in the batches, the limits only refuse files.
-NOT_BAKED = ("samples", "max_seconds", "max_pixels")
+# What the decoded items do not depend on: `samples` is cut in the batches, the limits only refuse files,
+# and all stored forms hold the same samples.
+NOT_BAKED = ("samples", "max_seconds", "max_pixels", "stored_as")
+# Of data that an earlier version prepared, which does not state it.
+EARLIER_STORED_AS: StoredAudio = "flac"
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,7 @@ class Records:
         labels: i64[N], -1 unknown.
         captions: str objects [N].
         lengths: i64[N] in samples; 0 for pictures.
-        data: N encoded records, FLAC or PNG (see `vqmm.data.decode`); those of shards are read when
+        data: N encoded records, WAV, FLAC or PNG (see `vqmm.data.decode`); those of shards are read when
             they are asked for.
         extra: N dicts of further manifest columns.
     """
@@ -119,7 +122,7 @@ class Dataset:
             dataset = cls(
                 folder=folder,
                 name=tree["name"],
-                audio=AudioSpec.model_validate(tree["spec"]["audio"]),
+                audio=AudioSpec.model_validate({"stored_as": EARLIER_STORED_AS, **tree["spec"]["audio"]}),
                 image=ImageSpec.model_validate(tree["spec"]["image"]),
                 pair_by=tree["pair_by"],
                 label_supervision=tree["label_supervision"],
@@ -215,7 +218,7 @@ class Dataset:
 
 
 def baked(spec: AudioSpec | ImageSpec) -> dict[str, Any]:
-    """What of a spec the shards depend on."""
+    """What of a spec the decoded items of the shards depend on."""
     return {key: value for key, value in spec.model_dump().items() if key not in NOT_BAKED}
 
 

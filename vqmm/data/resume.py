@@ -16,7 +16,7 @@ from vqmm.data.file_hashes import hash_files
 from vqmm.data.made_from import MadeFrom, read_made_from
 from vqmm.data.manifest import Row
 from vqmm.data.plan import Shard
-from vqmm.data.records import FORMAT_VERSION
+from vqmm.data.records import EARLIER_STORED_AS, FORMAT_VERSION
 from vqmm.data.shards import file_sha256, is_shard_name
 from vqmm.errors import UserError
 
@@ -89,6 +89,7 @@ def refuse_other(out: Path, work: Path, made_from: dict[str, Any]) -> None:
         try:
             tree = json.loads(path.read_text(encoding="utf-8"))
             held = tree["made_from"] if path.name == "dataset.json" else tree
+            held["data.audio"] = {"stored_as": EARLIER_STORED_AS, **held["data.audio"]}
         except (ValueError, KeyError, TypeError):
             raise UserError(
                 f"{path} is damaged; choose another folder, or make this one anew with --force"

@@ -23,7 +23,7 @@ class Record(NamedTuple):
         id: unique among the recordings (or pictures) of a split.
         item: recordings and pictures of one item are views of one thing.
         label: row of `Dataset.labels`, -1 unknown.
-        data: FLAC (16-bit mono at the spec's rate) or PNG.
+        data: WAV or FLAC (16-bit mono at the spec's rate), or PNG.
         caption: what the manifest says, a line for each of several captions; "" where there is none.
         length: samples; 0 for a picture.
         extra: further columns of the manifest.

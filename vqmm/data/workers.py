@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import soundfile
 from PIL import Image
 
 from vqmm.config import Data
 from vqmm.data.read_audio import read_recording
 from vqmm.data.read_image import load_image
+from vqmm.data.stored_audio import encode_audio
 from vqmm.data.used_part import UsedPart, used_part
 from vqmm.errors import UnreadableFile, UserError
 
@@ -34,7 +34,7 @@ class Encoded(NamedTuple):
     """A file as it goes into a record, or why it does not.
 
     Attributes:
-        data: FLAC or PNG, b"" for an unreadable file.
+        data: WAV, FLAC or PNG, b"" for an unreadable file.
         length: in samples; 0 for a picture.
         reason: None for a readable file.
         used: the part of a recording that the model is given; None for a picture.
@@ -49,16 +49,16 @@ class Encoded(NamedTuple):
 
 
 def encode_file(path: Path, modality: str, data: Data) -> Encoded:
-    """Decodes a file to the spec and encodes it for a record: FLAC 16 bit mono, or PNG."""
-    buffer = io.BytesIO()
+    """Decodes a file to the spec and encodes it for a record: WAV or FLAC of 16 bits, mono, or PNG."""
     try:
         if modality == "audio":
             read = read_recording(path, data.audio)
             samples = np.clip(np.round(read.samples * 32768.0), -32768, 32767).astype(np.int16)
             used = used_part(samples, read.begin, read.total, data.audio)
-            soundfile.write(buffer, samples, data.audio.sample_rate, format="FLAC", subtype="PCM_16")
-            return Encoded(buffer.getvalue(), samples.size, used=used, notes=read.notes)
+            stored = encode_audio(samples, data.audio.sample_rate, data.audio.stored_as)
+            return Encoded(stored, samples.size, used=used, notes=read.notes)
         picture = load_image(path, data.image)
+        buffer = io.BytesIO()
         Image.fromarray(picture[:, :, 0] if picture.shape[2] == 1 else picture).save(buffer, "PNG")
         return Encoded(buffer.getvalue(), 0)
     except UnreadableFile as error:

@@ -18,10 +18,10 @@ from vqmm.errors import UserError
 from vqmm.export.metadata import describe
 from vqmm.export.products import with_products
 from vqmm.export.quantize import PRECISIONS, quantize
-from vqmm.export.quiet import quiet
 from vqmm.export.saved_model import write_signatures
 from vqmm.export.signatures import tensor_signatures
 from vqmm.models import VQVAE
+from vqmm.quiet import quiet
 
 METADATA = "vqmm.json"
 

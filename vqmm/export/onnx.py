@@ -11,9 +11,9 @@ from vqmm.config import Config
 from vqmm.errors import UserError
 from vqmm.export.metadata import describe
 from vqmm.export.products import with_products
-from vqmm.export.quiet import quiet
 from vqmm.export.signatures import tensor_signatures
 from vqmm.models import VQVAE
+from vqmm.quiet import quiet
 
 OPSET = 17
 METADATA = "vqmm.json"

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vqmm.errors import UserError
-from vqmm.export.quiet import quiet
+from vqmm.quiet import quiet
 
 PRECISIONS = ("fp32", "fp16", "dynamic", "int8")
 

@@ -11,8 +11,8 @@ import tensorflow as tf
 
 from vqmm.errors import UserError
 from vqmm.export.parity import Runner
-from vqmm.export.quiet import quiet
 from vqmm.plain_reason import plain_reason
+from vqmm.quiet import quiet
 from vqmm.value_ranges import VALUE_RANGES, check_values
 
 

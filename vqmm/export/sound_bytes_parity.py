@@ -17,6 +17,7 @@ from vqmm.config import Config
 from vqmm.data.file_records import file_records
 from vqmm.data.readers import audio_reader
 from vqmm.data.records import Dataset
+from vqmm.data.stored_audio import read_stored_audio
 from vqmm.errors import UnreadableFile, UserError
 from vqmm.export.parity import Runner, reference
 from vqmm.models import VQVAE
@@ -75,7 +76,7 @@ def compare_sound_bytes(model: VQVAE, config: Config, dataset: Dataset, run: Run
         None where the split has no recordings.
     """
     records = dataset.split("test").recordings
-    sounds = [soundfile.read(io.BytesIO(data), dtype="int16")[0] for data in records.data[:RECORDINGS]]
+    sounds = [read_stored_audio(data) for data in records.data[:RECORDINGS]]
     if not sounds:
         return None
     rate = config.data.audio.sample_rate

@@ -7,11 +7,10 @@ from pathlib import Path
 
 from vqmm.atomic import write_atomic
 from vqmm.data.records import Dataset, Records
+from vqmm.data.stored_audio import SUFFIXES, stored_audio
 from vqmm.errors import UserError
 from vqmm.retrieval.protocol import Item
 from vqmm.tokens import MODALITIES
-
-SUFFIXES = {"audio": ".flac", "image": ".png"}
 
 
 class StoredItems:
@@ -26,7 +25,7 @@ class StoredItems:
         self._rows: dict[tuple[str, str], tuple[Records, dict[str, int]]] = {}
 
     def data(self, item: Item) -> bytes:
-        """The stored form of an item, FLAC or PNG.
+        """The stored form of an item, WAV, FLAC or PNG.
 
         Raises:
             UserError: this data does not hold it.
@@ -46,7 +45,7 @@ class StoredItems:
 def save_hits(
     dataset: Dataset, items: Sequence[Item], ranks: Sequence[int], folder: str | Path
 ) -> list[Path]:
-    """Writes the stored form of items: FLAC or PNG, named by rank and id.
+    """Writes the stored form of items: WAV, FLAC or PNG, named by rank and id.
 
     Args:
         dataset: the data that was indexed.
@@ -65,12 +64,14 @@ def save_hits(
     stored = StoredItems(dataset)
     paths: dict[Path, None] = {}  # in order
     for rank, item in zip(ranks, items, strict=True):
-        name, suffix = f"{rank:03d}-{safe_name(item.id)}", SUFFIXES[item.modality]
+        data = stored.data(item)
+        suffix = SUFFIXES[stored_audio(data)] if item.modality == "audio" else ".png"
+        name = f"{rank:03d}-{safe_name(item.id)}"
         path, number = folder / f"{name}{suffix}", 1
         while path in paths:
             number += 1
             path = folder / f"{name}-{number}{suffix}"
-        write_atomic(path, stored.data(item))
+        write_atomic(path, data)
         paths[path] = None
     return list(paths)
 

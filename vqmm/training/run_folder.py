@@ -65,7 +65,7 @@ class RunFolder:
     @property
     def trained_items(self) -> Path:
         """Hashes of the items that the run is trained on."""
-        return self.path / "trained_items.npy"
+        return self.path / "trained_content.npy"
 
     @property
     def lock(self) -> Path:

@@ -13,7 +13,9 @@ import numpy.typing as npt
 
 from vqmm.atomic import replacing
 from vqmm.data.places import is_url
+from vqmm.data.png_chunks import PNG_SIGNATURE
 from vqmm.data.records import Dataset, Records, baked
+from vqmm.data.stored_audio import read_stored_audio
 from vqmm.encoding import KINDS
 from vqmm.phase_progress import PhaseProgress
 
@@ -24,7 +26,7 @@ Hashes = npt.NDArray[np.uint64]
 
 
 class TrainedOn(NamedTuple):
-    """How many items of a split a run was trained on, by their content as it is stored.
+    """How many items of a split a run was trained on, by their content: samples, or the stored PNG.
 
     Attributes:
         recordings: number of recordings; None where that is not known: the run does not record
@@ -87,6 +89,11 @@ def _hashes(parts: Iterable[Records], phase: str) -> Hashes:
     with PhaseProgress(phase, "items", sum(map(len, parts))) as progress:
         for records in parts:
             for data in records.data:
-                found.append(hashlib.blake2b(data, digest_size=8).digest())
+                found.append(hashlib.blake2b(_content(data), digest_size=8).digest())
                 progress.advance()
     return np.sort(np.frombuffer(b"".join(found), "<u8").astype(np.uint64))
+
+
+def _content(data: bytes) -> bytes:
+    """What is the same of a recording whether it is stored as WAV or FLAC: its samples."""
+    return data if data.startswith(PNG_SIGNATURE) else read_stored_audio(data).tobytes()

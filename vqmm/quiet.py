@@ -1,4 +1,4 @@
-"""Libraries that talk while they work are not heard."""
+"""Silences libraries that write to the terminal while they work."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Sends what the block says nowhere: prints, logs, warnings, and C++ writing to standard error.
+    """Discards what the block writes: prints, logs, warnings, and C++ writing to standard error.
 
     Exceptions pass, with their messages.
     """
