@@ -43,7 +43,7 @@ def test_a_drawing_is_rendered_large_safely_and_laid_over_white(
 
 def test_without_cairosvg_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "cairosvg", None)
-    with pytest.raises(UnreadableFile, match="pip install cairosvg and apt-get install libcairo2"):
+    with pytest.raises(UnreadableFile, match=r"cairosvg, which .*vqmm\[svg\]' and apt-get install libcairo2"):
         load_image(_svg(tmp_path), SPEC)
 
 

@@ -1,4 +1,5 @@
 import resource
+import sys
 import time
 
 import numpy as np
@@ -85,3 +86,14 @@ def test_a_folder_that_cannot_be_made_ends_the_board_too(tiny_config, tmp_path, 
         board.scalars(step, "train", {"loss": 1.0})
     (told,) = our_messages()
     assert f"cannot write {tmp_path / 'file'}: " in told
+
+
+def test_without_the_package_it_says_so_once_and_writes_nothing(
+    tiny_config, tmp_path, monkeypatch, our_messages
+):
+    monkeypatch.setitem(sys.modules, "tensorboard", None)
+    board = TensorBoardLog(tmp_path / "board", tiny_config)
+    board.scalars(20, "train", {"loss": 2.5})
+    board.scalars(40, "train", {"loss": 2.5})
+    (message,) = our_messages()
+    assert "pip install 'vqmm[logging]'" in message and not (tmp_path / "board").exists()

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vqmm.errors import UserError
+from vqmm.extras import requires_extra
 from vqmm.serving.listen import listen
 
 if TYPE_CHECKING:
@@ -50,12 +51,8 @@ def main(args: argparse.Namespace) -> None:
     from vqmm.app.server import private_gradio, serve_page
 
     with listen(args.host, args.port) as listening, private_gradio():
-        try:
+        with requires_extra("app", "the page"):
             from vqmm.app.page import build_page
-        except ImportError as error:
-            raise UserError(
-                f"the page needs {error.name}, which is not installed: pip install 'vqmm[app]'"
-            ) from None
         page = build_page(*_opened(args))
         host, port = listening.getsockname()[:2]
         url = f"http://{host}:{port}"

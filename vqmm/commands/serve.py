@@ -8,6 +8,7 @@ import signal
 from pathlib import Path
 
 from vqmm.errors import UserError
+from vqmm.extras import requires_extra
 from vqmm.serving.listen import listen
 from vqmm.serving.settings import Settings
 
@@ -59,17 +60,13 @@ def main(args: argparse.Namespace) -> None:
     settings = _settings(args)
     token = _token(args.token_file)
     listening = listen(args.host, args.port)
-    try:
+    with requires_extra("serve", "the service"):
         import uvicorn
 
         # Loaded late, so that a wrong command line is told at once.
         from vqmm.serving.app import create_app
         from vqmm.serving.json_log import log_as_json
         from vqmm.serving.service import Service
-    except ImportError as error:
-        raise UserError(
-            f"serving needs {error.name}, which is not installed: pip install 'vqmm[serve]'"
-        ) from None
     log_as_json()
     service = Service(args.export, args.index, settings)
     config = uvicorn.Config(

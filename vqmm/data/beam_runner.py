@@ -15,6 +15,7 @@ from vqmm.data.plan import Shard
 from vqmm.data.shard_writer import write_shard
 from vqmm.data.workers import encode_files
 from vqmm.errors import UserError
+from vqmm.extras import requires_extra
 from vqmm.phase_progress import PhaseProgress
 
 
@@ -30,11 +31,9 @@ def run_by_beam(work: Callable[[Any], None], elements: Iterable[Any], options: S
     Raises:
         UserError: Beam is not installed, does not know an option, or the work failed.
     """
-    try:
+    with requires_extra("beam", "--runner beam"):
         import apache_beam as beam
         from apache_beam.options.pipeline_options import PipelineOptions
-    except ImportError:
-        raise UserError("--runner beam needs Apache Beam: pip install 'vqmm[beam]'") from None
     told = PipelineOptions([f"--{option}" for option in options])
     try:
         with beam.Pipeline(options=told) as pipeline:

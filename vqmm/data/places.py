@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import cast
 
 from vqmm.errors import UserError
+from vqmm.extras import requires_extra
 
 
 def is_url(place: str | Path) -> bool:
@@ -30,12 +31,8 @@ def located(place: str | Path) -> Path:
         return place
     if not is_url(place):
         return Path(place)
-    try:
+    with requires_extra("remote", str(place)):
         from upath import UPath
-    except ImportError:
-        raise UserError(
-            f"{place} needs universal-pathlib, which is not installed: pip install 'vqmm[remote]'"
-        ) from None
     try:
         found = UPath(place)
         _ = found.fs  # brings the file system's own package

@@ -8,6 +8,7 @@ from pathlib import Path
 from PIL import Image
 
 from vqmm.errors import UnreadableFile
+from vqmm.extras import missing_extra
 
 
 def render_svg(path: Path, side: int) -> Image.Image:
@@ -29,11 +30,10 @@ def render_svg(path: Path, side: int) -> Image.Image:
         raise UnreadableFile(path, "declares XML entities; save the drawing as plain SVG, or as PNG")
     try:
         import cairosvg
-    except (ImportError, OSError):  # OSError: the package is there, the system's libcairo is not
+    except (ImportError, OSError) as error:  # OSError: the package is there, the system's libcairo is not
+        reason = missing_extra("svg", "SVG", error)
         raise UnreadableFile(
-            path,
-            "SVG needs cairosvg and the system's cairo library; pip install cairosvg and "
-            "apt-get install libcairo2, or convert the drawing to PNG",
+            path, f"{reason} and apt-get install libcairo2, or convert the drawing to PNG"
         ) from None
     png = cairosvg.svg2png(bytestring=raw, output_width=side, unsafe=False)
     return Image.open(io.BytesIO(png), formats=("PNG",))

@@ -12,6 +12,7 @@ from vqmm.errors import UserError
 from vqmm.export.metadata import describe
 from vqmm.export.products import with_products
 from vqmm.export.signatures import tensor_signatures
+from vqmm.extras import requires_extra
 from vqmm.models import VQVAE
 from vqmm.quiet import quiet
 
@@ -46,11 +47,8 @@ def write_onnx(model: VQVAE, config: Config, folder: str | Path) -> Path:
             f"ONNX files are made of float32 models; this run has train.mixed_precision="
             f"{str(config.train.mixed_precision).lower()}: export saved_model, or train without it"
         )
-    try:
-        with quiet():
-            import tf2onnx
-    except ImportError:
-        raise UserError("ONNX files need tf2onnx, which is not installed: pip install 'vqmm[onnx]'") from None
+    with requires_extra("onnx", "an export to ONNX"), quiet():
+        import tf2onnx
     folder.mkdir(parents=True, exist_ok=True)
     signatures = tensor_signatures(with_products(model))
     for name, made in signatures.items():

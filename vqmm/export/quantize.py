@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from vqmm.errors import UserError
+from vqmm.extras import requires_extra
 from vqmm.quiet import quiet
 
 PRECISIONS = ("fp32", "fp16", "dynamic", "int8")
@@ -35,12 +35,8 @@ def quantize(blob: bytes, precision: str, requests: Mapping[str, Sequence[Any]])
     """
     if precision == "fp32":
         return blob
-    try:
+    with requires_extra("export", f"litert_{precision}"):
         from ai_edge_quantizer import qtyping, quantizer
-    except ImportError:
-        raise UserError(
-            f"{precision} needs ai-edge-quantizer, which is not installed: pip install 'vqmm[export]'"
-        ) from None
     op = qtyping.TFLOperationName
     tool = quantizer.Quantizer(bytearray(blob))
     if precision == "fp16":

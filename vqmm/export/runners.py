@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from vqmm.errors import UserError
 from vqmm.export.parity import Runner
+from vqmm.extras import requires_extra
 from vqmm.plain_reason import plain_reason
 from vqmm.quiet import quiet
 from vqmm.value_ranges import VALUE_RANGES, check_values
@@ -45,12 +46,8 @@ def litert_runners(path: str | Path, threads: int = 1) -> Callable[[str], Runner
     Raises:
         UserError: ai-edge-litert is not installed.
     """
-    try:
+    with requires_extra("export", "running a LiteRT file"):
         from ai_edge_litert.interpreter import Interpreter
-    except ImportError:
-        raise UserError(
-            "LiteRT files need ai-edge-litert, which is not installed: pip install 'vqmm[export]'"
-        ) from None
     with quiet():
         interpreter = Interpreter(str(path), num_threads=threads)
 
@@ -77,12 +74,8 @@ def onnx_runners(folder: str | Path, threads: int = 1) -> Callable[[str], Runner
     Raises:
         UserError: onnxruntime is not installed.
     """
-    try:
+    with requires_extra("onnx", "running an ONNX file"):
         import onnxruntime
-    except ImportError:
-        raise UserError(
-            "ONNX files need onnxruntime, which is not installed: pip install 'vqmm[onnx]'"
-        ) from None
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = threads
 

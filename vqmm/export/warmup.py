@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import tensorflow as tf
 
-from vqmm.errors import UserError
+from vqmm.extras import requires_extra
 
 if TYPE_CHECKING:
     from vqmm.export.signatures import Signature
@@ -31,12 +31,8 @@ def write_warmup(path: Path, signatures: Mapping[str, Signature], sample_rate: i
     Raises:
         UserError: tensorflow-serving-api is not installed.
     """
-    try:
+    with requires_extra("export", "a SavedModel with requests to warm it up"):
         from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
-    except ImportError:
-        raise UserError(
-            "warm-up requests need tensorflow-serving-api, which is not installed: pip install 'vqmm[export]'"
-        ) from None
     files = {"audio_bytes": tone_wav(sample_rate), "image_bytes": square_png(picture)}
     with tf.io.TFRecordWriter(str(path)) as writer:
         for name, signature in signatures.items():

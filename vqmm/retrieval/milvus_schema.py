@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vqmm.errors import UserError
+from vqmm.extras import requires_extra
 from vqmm.retrieval.item_table import check_modality
 from vqmm.retrieval.protocol import Where
 
@@ -24,13 +25,9 @@ def connect(uri: str, token: str) -> Any:
     Raises:
         UserError: pymilvus is not installed, or nothing answers.
     """
-    try:
+    with requires_extra("milvus", "a Milvus index"):
         from pymilvus import MilvusClient
         from pymilvus.exceptions import MilvusException
-    except ModuleNotFoundError as error:
-        raise UserError(
-            f"a Milvus index takes {error.name}; install the extra: pip install 'vqmm[milvus]'"
-        ) from None
     try:
         return MilvusClient(uri, token=token)
     except (MilvusException, ValueError, OSError) as error:

@@ -10,9 +10,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, NamedTuple, Self
 
-import httpx
 import numpy as np
 import numpy.typing as npt
+
+from vqmm.extras import requires_extra
+
+with requires_extra("serve", "the client of the service"):
+    import httpx
 
 Modality = Literal["audio", "image"]
 

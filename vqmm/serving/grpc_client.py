@@ -8,22 +8,25 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
-import grpc
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
-from tensorflow_serving.apis import (
-    get_model_metadata_pb2,
-    get_model_status_pb2,
-    model_service_pb2_grpc,
-    predict_pb2,
-    prediction_service_pb2_grpc,
-)
 
 from vqmm.errors import nearest
+from vqmm.extras import requires_extra
 from vqmm.plain_reason import plain_reason
 from vqmm.serving.client import Modality, ServiceError
 from vqmm.value_ranges import VALUE_RANGES, out_of_range
+
+with requires_extra("export", "the client of TensorFlow Serving"):
+    import grpc
+    from tensorflow_serving.apis import (
+        get_model_metadata_pb2,
+        get_model_status_pb2,
+        model_service_pb2_grpc,
+        predict_pb2,
+        prediction_service_pb2_grpc,
+    )
 
 MOST_BYTES = 256 * 2**20  # of a message; gRPC's own limit of 4 MiB is less than a batch of pictures
 STATUS = {

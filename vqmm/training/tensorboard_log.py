@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from vqmm.config import Config
+from vqmm.extras import missing_packages
 from vqmm.models import VQVAE, PairAutoencoder
 from vqmm.plain_reason import plain_reason
 from vqmm.voice import griffin_lim
@@ -24,8 +25,9 @@ CLIPS = 3  # sounds: each takes a tenth of a second to rebuild
 class TensorBoardLog:
     """Writes event files, until one cannot be written: training goes on without them.
 
-    That is told once, as a warning of the logger `vqmm.training`. Where a run is continued, TensorBoard
-    is told to forget the points that an interrupted part has left beyond.
+    It writes none where TensorBoard is not installed. Either is logged once, as a warning
+    of the logger `vqmm.training`. Where a run is continued, TensorBoard is told to forget the points that
+    an interrupted part has left beyond.
 
     Args:
         folder: of the event files; one folder inside for each split.
@@ -36,7 +38,13 @@ class TensorBoardLog:
         self.folder = folder
         self.config = config
         self._writers: dict[str, Any] = {}
-        self._over = False
+        self._over = bool(missing_packages("logging"))
+        if self._over:
+            log.warning(
+                "train.tensorboard=true, and TensorBoard is not installed: training goes on without its "
+                "event files, and metrics.jsonl has the same figures; pip install 'vqmm[logging]', or "
+                "--set train.tensorboard=false"
+            )
 
     def scalars(self, step: int, split: str, figures: Mapping[str, float]) -> None:
         """Adds a point to the curve of each figure."""

@@ -15,10 +15,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple
 
-import espeakng_loader
 import numpy as np
 
 from vqmm.errors import UserError
+from vqmm.extras import requires_extra
+
+with requires_extra("digits", "speech by eSpeak NG"):
+    import espeakng_loader
 
 SAMPLE_RATE = 22_050  # Hz, of everything that eSpeak NG speaks
 

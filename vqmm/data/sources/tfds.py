@@ -20,6 +20,7 @@ from PIL import Image
 
 from vqmm.data.splits import hash_place
 from vqmm.errors import UserError
+from vqmm.extras import requires_extra
 from vqmm.phase_progress import PhaseProgress
 from vqmm.system_errors import EXHAUSTED, FULL_DISK, errno_of, mend_of
 
@@ -67,13 +68,8 @@ def write_tfds(
 
 
 def _tensorflow_datasets() -> ModuleType:
-    try:
+    with requires_extra("tfds", "the source tfds"):
         import tensorflow_datasets
-    except ImportError as error:
-        raise UserError(
-            f"the source 'tfds' needs tensorflow-datasets ({error}); pip install 'vqmm[tfds]', "
-            "or use the source 'digits', which needs no network"
-        ) from None
     return tensorflow_datasets
 
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import importlib.util
 import logging
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -21,6 +20,7 @@ from typing import NamedTuple
 
 from vqmm.data.sources.stamps_archive import manifest_base, unpack_stamps
 from vqmm.data.splits import hash_place, split_at
+from vqmm.extras import missing_packages
 
 COLUMNS = ("id", "audio", "image", "item", "label", "split", "caption", "language", "kind", "category")
 
@@ -86,7 +86,7 @@ def write_tuxpaint(
     """
     del workers, progress
     root = unpack_stamps(source, folder)
-    drawings = importlib.util.find_spec("cairosvg") is not None
+    drawings = not missing_packages("svg")
     if not drawings:
         _log.warning("SVG drawings are left out: pip install 'vqmm[svg]' for about 160 pictures more")
     stamps = find_stamps(root, drawings)
