@@ -52,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> None:
     from vqmm.atomic import write_atomic
     from vqmm.data.records import Dataset
-    from vqmm.serving.model import versions_in
+    from vqmm.serving.versions import versions_in
 
     held = Dataset.open(args.data).split("test")
     questions: list[Question] = [(bytes(data), "audio/flac") for data in held.recordings.data[:ITEMS]]

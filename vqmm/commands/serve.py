@@ -10,6 +10,7 @@ from pathlib import Path
 from vqmm.errors import UserError
 from vqmm.serving.listen import listen
 from vqmm.serving.settings import Settings
+from vqmm.serving.versions import versions_folder
 
 DESCRIPTION = "Serves a SavedModel and an index: TensorFlow Serving's REST interface, and search by files."
 EXAMPLES = """\
@@ -58,6 +59,7 @@ def main(args: argparse.Namespace) -> None:
     """Loads, serves, and stops when it is told to."""
     settings = _settings(args)
     token = _token(args.token_file)
+    versions_folder(args.export)
     listening = listen(args.host, args.port)
     try:
         import uvicorn
