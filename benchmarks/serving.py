@@ -53,7 +53,7 @@ def main(args: argparse.Namespace) -> None:
     from vqmm.atomic import write_atomic
     from vqmm.data.records import Dataset
     from vqmm.data.stored_audio import MEDIA_TYPES, stored_audio
-    from vqmm.serving.model import versions_in
+    from vqmm.serving.versions import versions_in
 
     held = Dataset.open(args.data).split("test")
     sounds, pictures = held.recordings.data[:ITEMS], held.pictures.data[:ITEMS]

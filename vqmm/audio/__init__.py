@@ -1,5 +1,7 @@
 """Audio front end: waveform to log-mel features and back."""
 
-import lazy_loader
+from vqmm.audio.inverse_stft import InverseSTFT
+from vqmm.audio.inversion import log_mel_to_audio
+from vqmm.audio.log_mel import LogMel
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__all__ = ["InverseSTFT", "LogMel", "log_mel_to_audio"]

@@ -5,10 +5,8 @@ from __future__ import annotations
 import inspect
 import warnings
 
-import librosa
 import numpy as np
 import numpy.typing as npt
-from librosa.filters import mel as mel_bands
 from threadpoolctl import threadpool_limits
 
 LOUDEST = 6.0  # log10 of mel power; a model's wild output must not overflow
@@ -50,6 +48,9 @@ def log_mel_to_audio(
     Raises:
         ValueError: not one spectrogram.
     """
+    import librosa
+    from librosa.filters import mel as mel_bands
+
     grid = np.asarray(log_mel, np.float32)
     grid = grid[..., 0] if grid.ndim == 3 and grid.shape[2] == 1 else grid
     if grid.ndim != 2 or not len(grid):

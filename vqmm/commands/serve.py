@@ -11,6 +11,7 @@ from vqmm.errors import UserError
 from vqmm.extras import requires_extra
 from vqmm.serving.listen import listen
 from vqmm.serving.settings import Settings
+from vqmm.serving.versions import versions_folder
 
 DESCRIPTION = "Serves a SavedModel and an index: TensorFlow Serving's REST interface, and search by files."
 EXAMPLES = """\
@@ -59,6 +60,7 @@ def main(args: argparse.Namespace) -> None:
     """Loads, serves, and stops when it is told to."""
     settings = _settings(args)
     token = _token(args.token_file)
+    versions_folder(args.export)
     listening = listen(args.host, args.port)
     with requires_extra("serve", "the service"):
         import uvicorn

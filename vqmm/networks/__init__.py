@@ -1,5 +1,21 @@
 """Encoders, decoders, discriminators, and networks to measure in."""
 
-import lazy_loader
+from vqmm.networks.decoder import Decoded, Decoder
+from vqmm.networks.discriminator import Discriminator, Judgement
+from vqmm.networks.encoder import Encoder, Latents
+from vqmm.networks.feature_net import FeatureNet, PretrainedFeatures
+from vqmm.networks.sound_discriminator import SoundDiscriminator
+from vqmm.networks.wave_decoder import WaveDecoder
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__all__ = [
+    "Decoded",
+    "Decoder",
+    "Discriminator",
+    "Encoder",
+    "FeatureNet",
+    "Judgement",
+    "Latents",
+    "PretrainedFeatures",
+    "SoundDiscriminator",
+    "WaveDecoder",
+]

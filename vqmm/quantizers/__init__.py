@@ -1,5 +1,27 @@
 """Layers that turn latents into codes of one joint vocabulary."""
 
-import lazy_loader
+from vqmm.quantizers.base import Assignment, Quantized, Quantizer
+from vqmm.quantizers.fine_codes import FineCodes
+from vqmm.quantizers.fsq import FSQ
+from vqmm.quantizers.grouped import GroupedQuantizer
+from vqmm.quantizers.joint import JointQuantizer
+from vqmm.quantizers.lookup_free import LookupFree
+from vqmm.quantizers.nearest import VectorQuantizer
+from vqmm.quantizers.projected import ProjectedQuantizer
+from vqmm.quantizers.residual import ResidualQuantizer
+from vqmm.quantizers.sim_vq import SimVQ
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__all__ = [
+    "FSQ",
+    "Assignment",
+    "FineCodes",
+    "GroupedQuantizer",
+    "JointQuantizer",
+    "LookupFree",
+    "ProjectedQuantizer",
+    "Quantized",
+    "Quantizer",
+    "ResidualQuantizer",
+    "SimVQ",
+    "VectorQuantizer",
+]

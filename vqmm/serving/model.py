@@ -144,13 +144,3 @@ class ServedModel:
 
 def _takes_files(signature: Mapping[str, Any]) -> bool:
     return any(spec["dtype"] == "string" for spec in signature["inputs"].values())
-
-
-def versions_in(folder: Path) -> list[int]:
-    """Versions of an export, whole ones only, the newest last."""
-    try:
-        return sorted(
-            int(p.name) for p in folder.iterdir() if p.name.isdecimal() and (p / "saved_model.pb").is_file()
-        )
-    except OSError:
-        return []

@@ -15,8 +15,9 @@ from vqmm.retrieval import FaissIndex
 from vqmm.retrieval.index_folder import generation_of
 from vqmm.serving.failed_loads import FailedLoads, Stamp, stamp_of
 from vqmm.serving.metrics import Metrics
-from vqmm.serving.model import ServedModel, versions_in
+from vqmm.serving.model import ServedModel
 from vqmm.serving.settings import Settings
+from vqmm.serving.versions import versions_folder, versions_in
 
 log = logging.getLogger("vqmm.serving")
 
@@ -49,8 +50,7 @@ class Service:
     def __init__(
         self, export: str | Path, index: str | Path | None, settings: Settings | None = None
     ) -> None:
-        export = Path(export)
-        self.folder = export / "saved_model" if (export / "saved_model").is_dir() else export
+        self.folder = versions_folder(export)
         self.index_folder = None if index is None else Path(index)
         self.settings = settings or Settings()
         self.metrics = Metrics()
@@ -61,11 +61,8 @@ class Service:
         self._stop = threading.Event()
         self._watcher: threading.Thread | None = None
         self._held_back: tuple[int, Stamp, int | None] | None = None  # of another codebook
-        found = versions_in(self.folder)
-        if not found:
-            raise UserError(f"{export} holds no SavedModel; vqmm export --formats saved_model makes one")
         opened = None if self.index_folder is None else self._open_index()
-        model = self._open_newest(found)
+        model = self._open_newest(versions_in(self.folder))
         if opened is not None and opened.fingerprint != model.fingerprint:
             model.close()
             raise UserError(
