@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -16,11 +16,13 @@ from vqmm.commands.launch import launch
 from vqmm.config import Config
 from vqmm.data.records import Dataset
 from vqmm.encoding import encode_split
+from vqmm.training import model_file
 from vqmm.training.loop import train
-from vqmm.training.model_file import save_model
+from vqmm.training.model_file import load_model, save_model
 from vqmm.training.run_folder import open_run
 
 ROOT = Path(__file__).parents[2]
+READERS = ("index", "query", "tokenize", "reconstruct", "generate")  # verbs that leave a model as it is
 
 
 @pytest.fixture(scope="session")
@@ -55,12 +57,29 @@ class Said(NamedTuple):
         return self.err
 
 
+@pytest.fixture(scope="session")
+def load_once() -> Callable[[Path], Any]:
+    """Gives `load_model` that reads a file again only when it has changed: it is half of a call's time."""
+    loaded: dict[tuple[Path, int, int], Any] = {}
+
+    def load(path: Path) -> Any:
+        state = path.stat()
+        key = (path, state.st_mtime_ns, state.st_size)
+        if key not in loaded:
+            loaded[key] = load_model(path)
+        return loaded[key]
+
+    return load
+
+
 @pytest.fixture
-def verb(capsys: pytest.CaptureFixture[str]) -> Callable[..., Said]:
+def verb(capsys: pytest.CaptureFixture[str], load_once: Callable[[Path], Any]) -> Callable[..., Said]:
     """Calls a verb's command line in this process."""
 
     def call(name: str, *args: object) -> Said:
-        with pytest.raises(SystemExit) as stop:
+        with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as stop:
+            if name in READERS:
+                patch.setattr(model_file, "load_model", load_once)
             launch(name, [*map(str, args)])
         return Said(int(stop.value.code or 0), *capsys.readouterr())
 

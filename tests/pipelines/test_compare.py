@@ -34,6 +34,7 @@ def configs(tiny_config, tmp_path_factory):
     folder = tmp_path_factory.mktemp("configs")
     for name, loss in (("plain", {"swapped": 0}), ("agreed", {"swapped": 0, "agreement": 1})):
         tree = tiny_config.model_dump(mode="json")
+        tree["evaluate"] |= {"bootstrap": 50, "examples": 2}
         save_config(
             type(tiny_config).model_validate({**tree, "loss": {**tree["loss"], **loss}}),
             folder / f"{name}.yaml",

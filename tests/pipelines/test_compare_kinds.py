@@ -2,7 +2,6 @@
 
 import json
 import re
-import sys
 
 import numpy as np
 import pytest
@@ -11,6 +10,7 @@ import yaml
 from PIL import Image
 
 from vqmm.commands import compare
+from vqmm.commands.launch import launch
 from vqmm.config import Config, save_config
 from vqmm.data.prepare import prepare
 from vqmm.errors import UserError
@@ -83,7 +83,7 @@ def command(monkeypatch, capsys, verb):
     def call(*args, broken=()):
         def in_process(quiet, name, *words):
             if broken and broken[0] in str(words) and name == broken[1]:
-                raise UserError(f"pipelines.{name} stopped with status 1; its own message is above")
+                raise UserError(f"vqmm {name} stopped with status 1; its own message is above")
             done = verb(name, *words)
             assert done.status == 0, done
             ran.append(name)
@@ -91,9 +91,8 @@ def command(monkeypatch, capsys, verb):
 
         ran = []
         monkeypatch.setattr(compare, "_verb", in_process)
-        monkeypatch.setattr(sys, "argv", ["compare", *map(str, args)])
         with pytest.raises(SystemExit) as stop:
-            compare.run("compare", "", "", compare.add_arguments, compare.main)
+            launch("compare", [*map(str, args)])
         return int(stop.value.code or 0), ran, *capsys.readouterr()
 
     return call

@@ -67,10 +67,11 @@ def sound(tiny_data):
 
 
 @pytest.fixture
-def whole(verb, picture, tiny_run, tmp_path):
-    """The picture's codes."""
-    path = tmp_path / "whole.npz"
-    assert verb("tokenize", "--run", tiny_run, "--image", picture, "--out", path).status == 0
+def whole(verb, picture, folder, tiny_run):
+    """The picture's codes, made by the first test that asks."""
+    path = folder.with_name("whole.npz")
+    if not path.exists():
+        assert verb("tokenize", "--run", tiny_run, "--image", picture, "--out", path).status == 0
     return load_tokens(path)
 
 
