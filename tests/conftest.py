@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import gc
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 # XLA, of TensorFlow and of JAX, compiles here what runs once or twice.
@@ -17,11 +19,13 @@ import numpy as np
 import pytest
 import soundfile
 import tensorflow as tf
+from filelock import FileLock
 from PIL import Image
 
 from vqmm.config import Config, Train
 from vqmm.data.prepare import prepare
 from vqmm.data.records import Dataset
+from vqmm.training import loop
 from vqmm.training.strategy import make_strategy
 
 RATE = 2000
@@ -79,6 +83,54 @@ def our_messages(caplog: pytest.LogCaptureFixture) -> Callable[[], list[str]]:
 
 
 @pytest.fixture(scope="session")
+def coarse_config(tiny_config: Config) -> Config:
+    """`tiny_config` without fine codes: to place them takes a tenth of such a short run."""
+    quantizer = tiny_config.model.quantizer.model_copy(update={"fine": 0})
+    model = tiny_config.model.model_copy(update={"quantizer": quantizer})
+    return tiny_config.model_copy(update={"model": model})
+
+
+@pytest.fixture(scope="session")
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable[[Path], object]], Path]:
+    """Gives a function that makes a folder once for all processes of this pytest call."""
+    base = tmp_path_factory.getbasetemp()
+    # Each of xdist's processes has a folder of its own inside the folder of the call.
+    common = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+    def make_once(name: str, make: Callable[[Path], object]) -> Path:
+        folder, finished = common / name, common / f"{name}.finished"
+        with FileLock(common / f"{name}.lock"):
+            if not finished.exists():
+                shutil.rmtree(folder, ignore_errors=True)  # what another process left when it failed
+                make(folder)
+                finished.touch()
+        return folder
+
+    return make_once
+
+
+class NudgingSteps:
+    """Takes the place of `StepRunner`: a step adds a little to every weight, and traces no graph."""
+
+    def __init__(self, model: Any, *_: Any, **__: Any):
+        self.model = model
+        self.names = ["loss"]
+
+    def run(self, count: int) -> np.ndarray:
+        """Takes `count` steps; returns their losses, f32[count, 1]."""
+        for variable in self.model.trainable_variables:
+            variable.assign(variable + 1e-5 * count)
+        self.model.step.assign_add(count)
+        return np.ones((count, 1), "float32")
+
+
+@pytest.fixture
+def nudging_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For tests of what happens around training steps, whose graph would take most of the time."""
+    monkeypatch.setattr(loop, "StepRunner", NudgingSteps)
+
+
+@pytest.fixture(scope="session")
 def two_replicas() -> tf.distribute.Strategy:
     """The halves of the processor as two devices."""
     return make_strategy(Train(strategy="mirrored", devices=("CPU:0", "CPU:1")))
@@ -118,9 +170,14 @@ def tiny_config() -> Config:
 
 
 @pytest.fixture(scope="session")
-def tiny_data(tiny_config: Config, tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    """Tones whose pitch, and stripes whose direction, tell the label."""
-    folder = tmp_path_factory.mktemp("tiny")
+def tiny_data(tiny_config: Config, made_once: Callable[[str, Callable[[Path], object]], Path]) -> Dataset:
+    """Tones whose pitch, and stripes whose direction, tell the label. Tests do not change them."""
+    return Dataset.open(made_once("tiny", lambda folder: write_tiny_data(folder, tiny_config)) / "data")
+
+
+def write_tiny_data(folder: Path, config: Config) -> None:
+    """Writes the files and the manifest into `folder`, and the prepared data into `folder/data`."""
+    folder.mkdir()
     rng = np.random.default_rng(0)
     lines = ["audio,image,label,split"]
     for split, count in COUNTS.items():
@@ -137,4 +194,4 @@ def tiny_data(tiny_config: Config, tmp_path_factory: pytest.TempPathFactory) -> 
             lines += [f"{split}{n}.wav,,{label},{split}", f",{split}{n}.png,{label},{split}"]
     manifest = folder / "manifest.csv"
     manifest.write_text("\n".join(lines) + "\n")
-    return prepare(manifest, tiny_config, Path(folder) / "data", workers=1, progress=False).dataset
+    prepare(manifest, config, folder / "data", workers=1, progress=False)

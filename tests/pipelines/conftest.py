@@ -24,18 +24,21 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="session")
-def tiny_run(tiny_config: Config, tiny_data: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def tiny_run(
+    tiny_config: Config, tiny_data: Dataset, made_once: Callable[[str, Callable[[Path], object]], Path]
+) -> Path:
     """A finished run on the tiny data, its shared codes placed so that items differ in them."""
-    folder = tmp_path_factory.mktemp("runs") / "tiny"
-    train(tiny_config, tiny_data, folder)
+    return made_once("tiny-run", lambda folder: train_tiny_run(folder, tiny_config, tiny_data))
+
+
+def train_tiny_run(folder: Path, config: Config, data: Dataset) -> None:
+    """Trains in `folder`, then places the shared codes."""
+    train(config, data, folder)
     run = open_run(folder)
     # A few steps leave all items of a modality on one code: put two codes on latents of each.
-    latents = [
-        encode_split(run.model, tiny_data, run.config, "test", m).embeddings for m in ("audio", "image")
-    ]
+    latents = [encode_split(run.model, data, run.config, "test", m).embeddings for m in ("audio", "image")]
     run.model.quantizer.place("shared", np.concatenate([part[[0, 2], 0] for part in latents]))
     save_model(run.model, folder / "model.keras")
-    return folder
 
 
 class Said(NamedTuple):

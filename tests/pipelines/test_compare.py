@@ -142,6 +142,30 @@ def test_refusals_come_before_any_training(configs, tiny_data, tmp_path, verb):
     assert not (tmp_path / "out").exists()
 
 
+def test_a_signal_goes_on_to_the_verb_at_hand(tmp_path, monkeypatch):
+    """Which ends before `compare` does."""
+    stub, began, ended = (tmp_path / name for name in ("python", "began", "ended"))
+    stub.write_text(f"#!/bin/sh\ntrap 'touch {ended}; exit 0' TERM\ntouch {began}\nsleep 60 & wait $!\n")
+    stub.chmod(0o755)
+    monkeypatch.setattr(compare.sys, "executable", str(stub))
+
+    def interrupt(*_):
+        if not began.exists():
+            signal.setitimer(signal.ITIMER_REAL, 0.01)
+            return
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.01)
+        with pytest.raises(KeyboardInterrupt):
+            compare._verb(True, "train")
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert ended.exists()
+
+
+@pytest.mark.slow
 def test_sigterm_stops_the_run_at_hand_too(configs, tiny_data, tmp_path):
     words = [configs / "agreed.yaml", "--data", tiny_data.folder, "--out", tmp_path]
     process = subprocess.Popen([sys.executable, "-m", "pipelines.compare", *map(str, words)], cwd=ROOT)

@@ -131,6 +131,7 @@ def test_what_is_no_classifier_of_these_items_is_told_in_one_line(verb, run, tin
     assert "the split has 0 pictures" in alone
 
 
+@pytest.mark.slow
 def test_a_prior_is_judged_by_it_as_well(verb, tiny_run, tiny_data, tmp_path):
     config, run = tmp_path / "prior.yaml", tmp_path / "prior"
     config.write_text(

@@ -50,9 +50,12 @@ def data(tmp_path_factory) -> Path:
     return folder / "data"
 
 
+def arguments(data: Path, run: Path, *more: str) -> list[str]:
+    return ["--config", str(CONFIG), "--data", str(data), "--run", str(run), "--set", *SMALL, *more]
+
+
 def command(data: Path, run: Path, *more: str) -> list[str]:
-    base = [sys.executable, "-m", "pipelines.train", "--config", str(CONFIG)]
-    return [*base, "--data", str(data), "--run", str(run), "--set", *SMALL, *more]
+    return [sys.executable, "-m", "pipelines.train", *arguments(data, run, *more)]
 
 
 def called(*args, **kwargs) -> subprocess.CompletedProcess[str]:
@@ -100,6 +103,7 @@ def test_says_what_came_of_it(undisturbed):
     assert open_run(run).step == told["step"]
 
 
+@pytest.mark.slow
 def test_a_run_that_is_killed_and_preempted_ends_in_the_same_bits(data, undisturbed, tmp_path):
     run = tmp_path / "disturbed"
     code, said = stopped(data, run, 0, signal.SIGTERM)
@@ -155,13 +159,13 @@ def test_a_full_disk_is_one_line_and_the_earlier_checkpoint_stays(data, undistur
     assert open_run(run).step <= STEPS
 
 
-def test_a_run_folder_in_use_is_refused(data, tmp_path):
+def test_a_run_folder_in_use_is_refused(verb, data, tmp_path):
     run = tmp_path / "busy"
     run.mkdir()
     with hold(run / "lock"):
-        done = called(data, run)
-    assert done.returncode == 2
-    told = done.stderr.strip().splitlines()[-1]
+        done = verb("train", *arguments(data, run))
+    assert done.status == 2
+    told = done.err.strip().splitlines()[-1]
     assert told.startswith("train:") and f"in use by process {os.getpid()}" in told
 
 
@@ -173,14 +177,12 @@ def test_a_run_folder_in_use_is_refused(data, tmp_path):
         ("data.audio.sample_rate=16000", "data.audio.sample_rate=8000, the config says 16000"),
     ],
 )
-def test_mistakes_are_told_at_once(data, tmp_path, override, said):
-    done = called(data, tmp_path / "run", override)
-    assert done.returncode == 2
-    (line,) = done.stderr.strip().splitlines()
-    assert said in line
+def test_mistakes_are_told_in_one_line(verb, data, tmp_path, override, said):
+    assert said in verb("train", *arguments(data, tmp_path / "run", override)).refusal()
     assert not (tmp_path / "run").exists()
 
 
-def test_data_that_is_not_there(tmp_path):
-    done = called(tmp_path / "nothing", tmp_path / "run")
-    assert done.returncode == 2 and "holds no dataset.json" in done.stderr
+def test_data_that_is_not_there(verb, tmp_path):
+    assert (
+        "holds no dataset.json" in verb("train", *arguments(tmp_path / "nothing", tmp_path / "run")).refusal()
+    )

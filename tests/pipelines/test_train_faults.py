@@ -76,7 +76,7 @@ def test_a_run_is_finished_from_the_last_checkpoint_where_the_best_is_damaged(tr
     assert f"a checkpoint cannot be read, the next one is taken: {best.with_suffix('')}: " in told
 
 
-def test_a_board_that_cannot_be_written_does_not_end_the_run(train, run, our_messages):
+def test_a_board_that_cannot_be_written_does_not_end_the_run(train, run, our_messages, nudging_steps):
     (run / "tensorboard").touch()
     said = train(run, "train.steps=13", "train.tensorboard=true")
     assert said.status == 0 and (run / "checkpoints" / "last" / "ckpt-13.index").exists(), said

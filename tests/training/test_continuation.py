@@ -139,8 +139,8 @@ class Saying(TrainingProgress):
         self.said.append(text)
 
 
-def test_added_steps_leave_the_former_model_and_say_so(tiny_config, tiny_data, tmp_path):
-    short = changed(tiny_config, steps=5, validate_every=5, checkpoint_every=5, model="last")
+def test_added_steps_leave_the_former_model_and_say_so(coarse_config, tiny_data, tmp_path, nudging_steps):
+    short = changed(coarse_config, steps=5, validate_every=5, checkpoint_every=5, model="last")
     former = train(short, tiny_data, tmp_path, Saying(5))
     watching = Saying(7)
     longer = train(changed(short, steps=7), tiny_data, tmp_path, watching)

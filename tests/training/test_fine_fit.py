@@ -1,4 +1,3 @@
-import keras
 import numpy as np
 import pytest
 
@@ -7,7 +6,6 @@ from vqmm.encoding import codebook_fingerprint, encode_split
 from vqmm.models import build_model
 from vqmm.training.codebook_start import start_codebook
 from vqmm.training.fine_fit import with_fine_codes
-from vqmm.training.loop import train
 
 
 @pytest.fixture(scope="module")
@@ -67,13 +65,3 @@ def test_a_missing_modality_gives_nothing_and_endless_batches_end(coarse, tiny_c
 def test_no_more_codes_than_latents(coarse, tiny_config, tiny_data):
     found = with_fine_codes(coarse, training_batches(tiny_data, tiny_config).take(1), 400)
     assert 1 < found.fine.codes <= 2 * tiny_config.train.batch_size
-
-
-def test_a_trained_run_has_them_and_loads_in_safe_mode(tiny_config, tiny_data, tmp_path):
-    run = train(tiny_config, tiny_data, tmp_path / "run")
-    assert 1 <= run.model.fine.codes <= tiny_config.model.quantizer.fine
-    loaded = keras.saving.load_model(tmp_path / "run" / "model.keras", compile=False, safe_mode=True)
-    batch = next(iter(training_batches(tiny_data, tiny_config)))
-    both = (model.encode(audio=batch["audio"]) for model in (run.model, loaded))
-    for part, same in zip(*both, strict=True):
-        np.testing.assert_array_equal(part, same)

@@ -4,10 +4,12 @@ import functools
 import os
 import signal
 
+import keras
 import numpy as np
 import pytest
 
 from vqmm.config import Config
+from vqmm.data.batches import training_batches
 from vqmm.data.prepare import prepare
 from vqmm.errors import UserError
 from vqmm.models import build_model
@@ -68,6 +70,15 @@ def test_leaves_a_run_that_opens(trained, tiny_config):
     assert not list(trained.folder.rglob("*.part*"))
 
 
+def test_a_run_has_fine_codes_and_loads_in_safe_mode(trained, tiny_config, tiny_data):
+    assert 1 <= trained.model.fine.codes <= tiny_config.model.quantizer.fine
+    loaded = keras.saving.load_model(RunFolder(trained.folder).model, compile=False, safe_mode=True)
+    batch = next(iter(training_batches(tiny_data, tiny_config)))
+    both = (model.encode(audio=batch["audio"]) for model in (trained.model, loaded))
+    for part, same in zip(*both, strict=True):
+        np.testing.assert_array_equal(part, same)
+
+
 def test_logs_train_and_validation_figures(trained):
     lines = read_metrics(RunFolder(trained.folder).metrics)
     assert [(line["step"], line["split"]) for line in lines] == [
@@ -88,12 +99,14 @@ def test_the_model_is_the_best_validated(trained):
     assert trained.step == best["step"]
 
 
-def test_the_model_is_the_checkpoint_asked_for(tiny_config, tiny_data, tmp_path, monkeypatch):
+def test_the_model_is_the_checkpoint_asked_for(
+    coarse_config, tiny_data, tmp_path, monkeypatch, nudging_steps
+):
     monkeypatch.setattr(BestSoFar, "see", lambda self, step, figures: step == 6)
-    assert train(changed(tiny_config, model="best"), tiny_data, tmp_path / "run").step == 6
+    assert train(changed(coarse_config, model="best"), tiny_data, tmp_path / "run").step == 6
     RunFolder(tmp_path / "run").model.unlink()
     assert open_run(tmp_path / "run").step == 6
-    assert train(changed(tiny_config, model="last"), tiny_data, tmp_path / "run").step == 12
+    assert train(changed(coarse_config, model="last"), tiny_data, tmp_path / "run").step == 12
     assert open_run(tmp_path / "run").step == 12
 
 
@@ -144,9 +157,9 @@ def test_nan_stops_with_the_term_and_no_bad_checkpoint(tiny_config, tiny_data, t
         assert str(path.with_suffix("")) in str(told.value)
 
 
-def test_stops_early_and_stays_stopped(tiny_config, tiny_data, tmp_path):
+def test_stops_early_and_stays_stopped(coarse_config, tiny_data, tmp_path, nudging_steps):
     still = changed(
-        tiny_config, steps=40, learning_rate=1e-12, early_stop=2, validate_every=2, monitor="usage_shared"
+        coarse_config, steps=40, learning_rate=1e-12, early_stop=2, validate_every=2, monitor="usage_shared"
     )
     watching = Watching(40)
     train(still, tiny_data, tmp_path, watching)
@@ -164,10 +177,12 @@ def test_a_figure_to_follow_that_there_is_not_is_told_before_the_first_step(tiny
     assert not list(tmp_path.glob("checkpoints/*/*.index")) and not read_metrics(RunFolder(tmp_path).metrics)
 
 
-def test_a_vqgan_is_trained_taught_and_left_with_its_averages(tiny_config, tiny_data, tmp_path, monkeypatch):
+def test_a_vqgan_is_trained_taught_and_left_with_its_averages(
+    coarse_config, tiny_data, tmp_path, monkeypatch
+):
     monkeypatch.setattr(loop, "teach_perceiver", functools.partial(loop.teach_perceiver, steps=20))
     watching = Watching(6)
-    run = train(taught_gan(tiny_config, 6), tiny_data, tmp_path, watching)
+    run = train(taught_gan(coarse_config, 6), tiny_data, tmp_path, watching)
     assert any("quarter turns" in line for line in watching.said)
     opened = open_run(tmp_path).model
     assert same_weights(opened, run.model)
@@ -191,12 +206,18 @@ def recordings(tiny_data, tiny_config, folder, pictures):
     return prepare(manifest, tiny_config, folder / "data", workers=1, progress=False).dataset
 
 
-def test_without_pictures_a_vqgan_trains_and_teaches_no_features(tiny_config, tiny_data, tmp_path):
-    heard = recordings(tiny_data, tiny_config, tmp_path, pictures=0)
+def test_without_pictures_a_vqgan_teaches_no_features(coarse_config, tiny_data, tmp_path, nudging_steps):
+    heard = recordings(tiny_data, coarse_config, tmp_path, pictures=0)
     watching = Watching(2)
-    run = train(taught_gan(tiny_config, 2), heard, tmp_path / "run", watching)
+    run = train(taught_gan(coarse_config, 2), heard, tmp_path / "run", watching)
     assert run.step == 2
     assert any(line.startswith("no perceptual features are taught") for line in watching.said)
+
+
+@pytest.mark.slow
+def test_without_pictures_a_vqgan_trains(coarse_config, tiny_data, tmp_path):
+    heard = recordings(tiny_data, coarse_config, tmp_path, pictures=0)
+    assert train(taught_gan(coarse_config, 2), heard, tmp_path / "run", Watching(2)).step == 2
 
 
 def test_too_few_pictures_to_teach_features_on_are_told(tiny_config, tiny_data, tmp_path):
@@ -219,9 +240,9 @@ def test_a_vae_is_trained_and_judged_by_its_continuous_latents(tiny_config, tiny
 
 
 def test_mixed_precision_loses_little_and_keeps_weights_and_codes_whole(
-    trained, tiny_config, tiny_data, tmp_path
+    trained, coarse_config, tiny_data, tmp_path
 ):
-    config = changed(tiny_config, mixed_precision=True, tensorboard=True)
+    config = changed(coarse_config, mixed_precision=True, tensorboard=True)
     run = train(config, tiny_data, tmp_path, Watching(12))
     assert {p.name for p in (tmp_path / "tensorboard").iterdir()} == {"train", "validation"}
     last, plain = (

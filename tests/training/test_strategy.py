@@ -32,10 +32,10 @@ def changed(config, **values):
 
 
 @pytest.fixture(scope="module")
-def still(tiny_config):
+def still(coarse_config):
     """Without what replicas draw apart; with clipping."""
-    model = tiny_config.model.model_copy(update={"dropout": 0.0, "private_drop": 0.0})
-    return changed(tiny_config.model_copy(update={"model": model}), clip_norm=0.1)
+    model = coarse_config.model.model_copy(update={"dropout": 0.0, "private_drop": 0.0})
+    return changed(coarse_config.model_copy(update={"model": model}), clip_norm=0.1)
 
 
 @pytest.fixture(scope="module")
@@ -126,6 +126,7 @@ def gan(config, steps):
     return Config.model_validate(tree)
 
 
+@pytest.mark.slow
 def test_features_are_taught_over_two_devices_as_on_one(
     still, tiny_data, tmp_path, monkeypatch, two_replicas
 ):
