@@ -96,9 +96,9 @@ def test_it_learns_with_every_alignment_term(layout):
     slots_only = {"swapped": 0, "agreement": 0, "cross_commitment": 0, "paired_ema": 0}
     loss = ALL if layout == "slots" else {**ALL, **slots_only}
     model = compiled(loss=loss, model=averaged(layout=layout))
-    steps = [model.train_step(batch()) for _ in range(12)]
+    steps = [model.train_step(batch()) for _ in range(6)]
     losses = [float(step["loss"]) for step in steps]
-    assert np.mean(losses[-3:]) < np.mean(losses[:3])
+    assert np.mean(losses[-2:]) < np.mean(losses[:2])
     for name, weight in loss.items():
         if name != "paired_ema":
             assert (name in steps[0]) == bool(weight)
@@ -149,20 +149,19 @@ def test_without_private_ranges_it_is_the_plain_joint_codebook():
 def test_two_replicas_take_the_step_of_one(two_replicas):
     over = {
         "loss": ALL,
-        "model": averaged(private_drop=0.0),
+        "model": averaged(private_drop=0.0, filters=[4]),
     }
     alone = build_model(config(**over))
     alone.compile(optimizer=keras.optimizers.SGD(0.1))
     with two_replicas.scope():
         shared = build_model(config(**over))
         shared.compile(optimizer=keras.optimizers.SGD(0.1))
-    single = tf.function(alone.train_step, autograph=False)
     double = tf.function(lambda b: two_replicas.run(shared.train_step, args=(b,)), autograph=False)
     for seed in range(2):
         items = batch(8, seed)  # one half lacks more than the other
         items |= {"audio_mask": tf.constant([True] * 5 + [False] * 3)}
         items |= {"image_mask": tf.constant([True, False] + [True] * 4 + [False, True])}
-        found = single(items)
+        found = alone.train_step(items)
         halves = two_replicas.experimental_distribute_values_from_function(
             lambda context, items=items: {
                 k: v[4 * context.replica_id_in_sync_group :][:4] for k, v in items.items()

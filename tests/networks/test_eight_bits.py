@@ -144,8 +144,5 @@ def test_a_model_trains_with_it(tiny_config: Config, over):
         "audio_mask": tf.ones(8, "bool"),
         "image_mask": tf.ones(8, "bool"),
     }
-    step = tf.function(model.train_step)
-    losses = [
-        float(step({key: tf.constant(value) for key, value in batch.items()})["loss"]) for _ in range(6)
-    ]
+    losses = [float(model.train_step(batch)["loss"]) for _ in range(4)]
     assert np.isfinite(losses).all() and losses[-1] < losses[0]
