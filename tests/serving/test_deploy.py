@@ -1,7 +1,6 @@
 """The files of `deploy/`, as far as they can be checked without containers."""
 
 import argparse
-import tomllib
 from pathlib import Path
 
 import kubernetes_validate
