@@ -202,6 +202,7 @@ def test_the_same_codes_values_losses_and_updates_on_jax(tmp_path):
     """
     script = """
 import pickle, sys
+sys.modules["tensorflow"] = None  # so that importing it fails
 import numpy as np
 from family import FAMILY, a_range
 from vqmm.quantizers import Assignment

@@ -40,7 +40,9 @@ def nearest_rows(latents: Any, table: Any, distance: str = "euclidean") -> Any:
 
     block = max(BLOCK_SCORES // size, 1)
     count = flat.shape[0]
-    if count is not None and count <= block:
+    # JAX's symbolic sizes, by which Keras infers shapes, cannot be compared: their rows are taken at once.
+    is_symbolic = count is not None and not isinstance(count, int)
+    if is_symbolic or (count is not None and count <= block):
         return ops.reshape(rows(flat), ops.shape(latents)[:-1])
     if count is None:  # known when it runs: a few latents must not fill a whole block
         count = ops.shape(flat)[0]

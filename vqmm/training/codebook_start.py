@@ -40,7 +40,7 @@ def start_codebook(
         seed: of the draw and of k-means.
         say: shows a line, where there are fewer distinct latents than codes.
     """
-    before = [np.array(variable) for variable in model.quantizer.trainable_variables]
+    before = [variable.numpy() for variable in model.quantizer.trainable_variables]
     trained = {name for name, rule in model.quantizer.update_rules.items() if rule == "gradient"}
     trained = trained if model.weights_of_losses["swapped"] else set()
     rng = np.random.default_rng(seed)
