@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 import soundfile
 import tensorflow as tf
+from hypothesis import settings
 from PIL import Image
 
 from vqmm.config import Config, Train
@@ -35,6 +36,9 @@ tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
 # TensorFlow counts a function's tracings over the whole process, so over all tests that it runs, and
 # its advice would come into whichever test happens to be the fifth to train.
 tf.get_logger().addFilter(lambda record: "triggered tf.function retracing" not in record.getMessage())
+# An example takes longer than hypothesis's 200 ms on a busy machine.
+settings.register_profile("vqmm", deadline=None)
+settings.load_profile("vqmm")
 COUNTS = {"train": 24, "validation": 8, "test": 8}
 
 

@@ -31,7 +31,7 @@ def made(config, kind, seed=0, **model):
 
 
 def moved(weight):
-    weight.assign(np.array(weight) + 1e-3)
+    weight.assign(weight.numpy() + 1e-3)
 
 
 @every

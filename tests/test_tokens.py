@@ -62,7 +62,7 @@ def token_files(draw):
     )
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(token_files())
 def test_what_is_written_is_read_back(tmp_path_factory, tokens):
     path = tmp_path_factory.mktemp("tokens") / "a.npz"
@@ -110,7 +110,7 @@ def test_the_fingerprint_tells_tables_and_ranges_apart():
     assert fingerprint(np.asfortranarray(table), ranges) == fingerprint(table, ranges)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.floats(0.0, 0.999))
 def test_a_truncated_file_is_refused(tmp_path_factory, share):
     path = tmp_path_factory.mktemp("tokens") / "a.npz"

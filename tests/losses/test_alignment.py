@@ -29,7 +29,7 @@ def test_contrastive_floor_is_log_of_the_same_class_items():
     assert float(value) == pytest.approx(np.log(5), abs=1e-3)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 99), absent=st.integers(0, 5))
 def test_sinkhorn_balances_codes(seed, absent):
     scores = np.random.default_rng(seed).uniform(-1, 1, size=(40, 2, 5)).astype("float32")
@@ -60,7 +60,7 @@ def test_agreement_follows_numpy():
     assert float(value) == pytest.approx(expected, rel=1e-4)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(groups=st.integers(2, 6), parts=st.integers(2, 4), spread=st.floats(0.1, 0.9))
 def test_agreement_wants_as_many_codes_as_pairs_share(groups, parts, spread):
     """Each of G kinds of pairs on its own code beats fewer codes, and more that cannot agree."""

@@ -12,7 +12,7 @@ from vqmm.metrics.codes import entropy, entropy_ratio, exclusive, js_divergence,
 COUNTS = st.lists(st.integers(0, 50), min_size=6, max_size=6).filter(any)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(COUNTS, COUNTS)
 def test_against_scipy_and_sklearn(a, b):
     a, b = np.array(a), np.array(b)

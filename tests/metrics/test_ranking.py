@@ -23,7 +23,7 @@ def brute_force(scores, relevant):
     return np.mean(figures, axis=0)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.data())
 def test_equals_mean_over_all_orders(data):
     size = data.draw(st.integers(1, 6))

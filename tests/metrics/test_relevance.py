@@ -51,7 +51,7 @@ def test_nothing_in_common_is_by_item_and_covers_nothing():
 ITEMS = st.lists(st.tuples(st.integers(-1, 3), st.integers(0, 6)), min_size=1, max_size=12)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(ITEMS, ITEMS)
 def test_the_choice_covers_half_of_the_items_or_the_most(audio, image):
     sides = [side(*zip(*items, strict=True)) for items in (audio, image)]

@@ -11,7 +11,7 @@ from vqmm.quantizers import Assignment, VectorQuantizer
 def test_idle_codes_go_and_nothing_else_changes():
     model, items = build_model(config()), batch()
     used = [0, 2, 3]
-    counts = np.array(model.quantizer.counts)
+    counts = model.quantizer.counts.numpy()
     counts[:4] = [5.0, 0.0, 4.0, 3.0]
     model.quantizer.counts.assign(counts)
     small = without_idle_codes(model)

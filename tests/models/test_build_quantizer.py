@@ -44,12 +44,12 @@ def test_trains_saves_and_decodes(kind, tmp_path):
     model.compile(optimizer=keras.optimizers.Adam(1e-3))
     items = batch(16)
     start_codebook(model, [{**items, "id": items["audio_mask"]}], seed=0)
-    before = [np.array(w) for w in model.quantizer.weights]
+    before = [w.numpy() for w in model.quantizer.weights]
     logs = [model.train_step(items) for _ in range(2)]
     assert all(np.isfinite(float(value)) for log in logs for value in log.values())
     assert ("entropy" in logs[0]) == (kind in ("lfq", "bsq"))
     if kind != "fsq":
-        assert any((np.array(w) != old).any() for w, old in zip(model.quantizer.weights, before, strict=True))
+        assert any((w.numpy() != old).any() for w, old in zip(model.quantizer.weights, before, strict=True))
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     for modality in ("audio", "image"):
@@ -112,6 +112,6 @@ def test_residual_levels_look_up_in_one_projection_that_learns():
     model.quantizer.start()
     model.compile(optimizer=keras.optimizers.SGD(0.1))
     kernels = [part.project_in.kernel, part.project_out.kernel]
-    before = [np.array(kernel) for kernel in kernels]
+    before = [kernel.numpy() for kernel in kernels]
     model.train_step(batch(16))
-    assert all((np.array(kernel) != old).any() for kernel, old in zip(kernels, before, strict=True))
+    assert all((kernel.numpy() != old).any() for kernel, old in zip(kernels, before, strict=True))

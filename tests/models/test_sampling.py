@@ -22,7 +22,7 @@ def test_some_token_is_settled_at_each_step_and_all_at_the_end(steps, count):
     assert all(after < before or before == 0 for before, after in zip(left, left[1:], strict=False))
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.integers(0, 2**31 - 1), st.floats(0.05, 0.999))
 def test_top_p_keeps_the_smallest_set_that_reaches_p(seed, p):
     logits = np.random.default_rng(seed).normal(0, 2, (3, 9)).astype("float32")
@@ -88,7 +88,7 @@ def test_samples_follow_temperature_then_top_k_then_top_p(temperature, top_k, to
     np.testing.assert_allclose(found, wanted, atol=0.008)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     seed=st.integers(0, 2**31 - 1),
     temperature=st.floats(1e-44, 1e9),

@@ -38,12 +38,12 @@ def taught(batch):
     model = small(discriminator_from=2, from_step=4, ramp=2)
     model.compile(keras.optimizers.Adam(3e-3), keras.optimizers.Adam(1e-3))
     step = tf.function(model.train_step, autograph=False)
-    theirs = [np.array(v) for v in model.discriminator_variables]
+    theirs = [v.numpy() for v in model.discriminator_variables]
     figures, moved = [], []
     for _ in range(30):
         figures.append({name: float(value) for name, value in step(batch).items()})
         both = zip(model.discriminator_variables, theirs, strict=True)
-        moved.append(any((np.array(v) != old).any() for v, old in both))
+        moved.append(any((v.numpy() != old).any() for v, old in both))
     return model, figures, moved
 
 

@@ -32,7 +32,7 @@ def compiled(*args, **kwargs) -> VQGAN:
 
 
 def values(variables):
-    return [np.array(v) for v in variables]
+    return [v.numpy() for v in variables]
 
 
 def moved(before, after):
@@ -212,7 +212,7 @@ def test_averages_follow_the_decoders_and_are_taken_at_the_end():
         model.train_step(batch())
         decay = min(0.5, (1 + step) / (10 + step))
         wanted = [
-            decay * a + (1 - decay) * np.array(v)
+            decay * a + (1 - decay) * v.numpy()
             for a, v in zip(wanted, model.averaged_variables(), strict=True)
         ]
     model.take_averages()
@@ -246,7 +246,7 @@ def test_a_checkpoint_holds_both_sides_and_both_optimizers(tmp_path):
     assert again.restore() == 1
     for one, other in ((model, twin), (model.discriminator_optimizer, twin.discriminator_optimizer)):
         for a, b in zip(one.variables, other.variables, strict=True):
-            np.testing.assert_array_equal(np.array(a), np.array(b), err_msg=a.path)
+            np.testing.assert_array_equal(a.numpy(), b.numpy(), err_msg=a.path)
 
 
 def test_two_replicas_take_the_step_of_one(two_replicas):
@@ -271,7 +271,7 @@ def test_two_replicas_take_the_step_of_one(two_replicas):
     tf.function(lambda x: two_replicas.run(two.train_step, (x,)), autograph=False)(next(iter(data)))
     one.train_step(items)
     for ours, theirs in zip(one.variables, two.variables, strict=True):
-        np.testing.assert_allclose(np.array(ours), np.array(theirs), atol=2e-4, err_msg=ours.path)
+        np.testing.assert_allclose(ours.numpy(), theirs.numpy(), atol=2e-4, err_msg=ours.path)
 
 
 def in_half(*args, scale, **kwargs):

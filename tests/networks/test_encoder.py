@@ -64,7 +64,7 @@ def test_loudness_and_level_do_not_reach_the_shared_latents():
 def test_the_mean_normalised_half_does_not_hear_the_colour_of_a_line():
     encoder, x = built(mean_normalised=True), features()
     first = next(w for w in encoder.trunk.weights if w.shape[:3] == (3, 3, 2))
-    kernel = np.array(first)
+    kernel = first.numpy()
     kernel[:, :, 0] = 0.0  # deaf to the half that is not normalised
     first.assign(kernel)
     colour = np.random.default_rng(1).normal(size=(1, 1, SHAPE[1], 1)).astype("float32")

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from vqmm.quantizers.distinct import distinct_groups
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.integers(1, 12), st.integers(1, 60), st.integers(0, 99))
 def test_copies_are_counted_once_whatever_their_order_and_rounding(kinds, count, seed):
     rng = np.random.default_rng(seed)

@@ -61,9 +61,9 @@ def test_two_replicas_do_what_one_does_with_both_batches_revival_included(two_re
     revived = 0
     for number in range(6):
         items = parts(number)
-        before = np.array(alone.ages)
+        before = alone.ages.numpy()
         alone.update(assignments(alone, items))
-        revived += int((np.array(alone.ages) < before).sum())
+        revived += int((alone.ages.numpy() < before).sum())
         halves = two_replicas.experimental_distribute_values_from_function(
             lambda context, items=items: {
                 name: tf.constant(value[4 * context.replica_id_in_sync_group :][:4])
@@ -116,7 +116,7 @@ def test_codes_revive_on_latents_that_are_present():
     latents = np.concatenate(
         [items["audio"][items["audio_mask"]].reshape(-1, 3), items["image"].reshape(-1, 3)]
     )
-    table, reborn = np.array(quantizer.table()), np.array(quantizer.ages) == 0
+    table, reborn = np.array(quantizer.table()), quantizer.ages.numpy() == 0
     assert reborn.any()
     nearest = np.abs(table[reborn][:, None] - latents[None]).max(-1).min(1)
     np.testing.assert_allclose(nearest, 0.0, atol=1e-5)
@@ -133,7 +133,7 @@ def test_ten_times_the_tokens_do_not_get_more_of_the_new_places(many):
         for name, at in (("audio", 9), ("image", -9))
     ]
     quantizer.update([Assignment(x, quantizer.nearest(x), None) for x in sides])
-    table, reborn = np.array(quantizer.table()), np.array(quantizer.ages) == 0
+    table, reborn = np.array(quantizer.table()), quantizer.ages.numpy() == 0
     assert reborn.sum() > 200
     share = (table[reborn][:, 0] > 0).mean()
     assert abs(share - 0.5) < 4 * 0.5 / np.sqrt(reborn.sum())

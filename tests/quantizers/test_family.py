@@ -271,7 +271,7 @@ def test_new_places_are_those_of_numpy():
     np.testing.assert_allclose(draw_places(draws, tokens, present), expected, atol=1e-6)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(seed=st.integers(0, 2**31 - 1), scale=st.floats(0.01, 100.0))
 def test_rotation_takes_latents_to_their_values_and_keeps_angles(seed, scale):
     from vqmm.quantizers.estimators import rotate

@@ -17,7 +17,7 @@ def placed(slots=3, codes=5, dim=4, seed=0):
 def test_codes_are_the_nearest_rows_of_each_slots_own_table(slots, codes, dim, seed):
     layer = placed(slots, codes, dim, seed)
     left = np.random.default_rng(seed + 1).normal(size=(6, slots, dim)).astype("float32")
-    tables = np.array(layer.tables)
+    tables = layer.tables.numpy()
     distances = ((left[:, :, None] - tables[None]) ** 2).sum(-1)
     found = np.array(layer(left))
     np.testing.assert_allclose(

@@ -19,7 +19,7 @@ def unit(x):
 def test_finds_the_nearest_code_of_the_range(distance):
     quantizer = VectorQuantizer({"shared": 5, "image": 7, "audio": 6}, 4, distance=distance)
     x = latents(0, 3, 9, 4)
-    table = np.array(quantizer.codebook)[5:12]
+    table = quantizer.codebook.numpy()[5:12]
     if distance == "cosine":
         x, table = unit(x), unit(table)
     expected = 5 + np.square(x[..., None, :] - table).sum(-1).argmin(-1)
@@ -59,7 +59,7 @@ def test_moving_average_follows_numpy_and_order_does_not_matter():
         )
 
     forward, backward = made(), made()
-    counts, sums = np.ones(7), np.array(forward.codebook, "float64")
+    counts, sums = np.ones(7), np.asarray(forward.codebook, "float64")
     for step in range(5):
         audio, image, own = (latents(10 * step + k, 6, 5, 2) for k in range(3))
         mask = np.arange(6) != step
@@ -88,7 +88,7 @@ def test_a_range_without_tokens_stays_as_it_is():
     quantizer = VectorQuantizer(
         {"shared": 4, "image": 3}, 2, "euclidean", decay=0.5, epsilon=0.1, revive_below=0.0, seed=5
     )
-    table, counts = np.array(quantizer.codebook, "float64"), np.ones(7)
+    table, counts = np.asarray(quantizer.codebook, "float64"), np.ones(7)
     sums = table.copy()
     for step in range(12):
         x = latents(step, 4, 6, 2)
@@ -117,10 +117,10 @@ def test_a_range_without_tokens_stays_as_it_is():
 
 def test_gradient_ranges_are_left_to_the_optimizer():
     quantizer = VectorQuantizer({"shared": 4, "image": 3}, 2, update={"shared": "gradient", "image": "ema"})
-    before = np.array(quantizer.codebook)
+    before = quantizer.codebook.numpy()
     x = latents(4, 5, 6, 2)
     quantizer.update([Assignment(x, quantizer.nearest(x, r), np.ones(5, bool)) for r in ("shared", "image")])
-    after = np.array(quantizer.codebook)
+    after = quantizer.codebook.numpy()
     np.testing.assert_array_equal(after[:4], before[:4])
     assert (after[4:] != before[4:]).any()
 
@@ -134,7 +134,7 @@ def test_unused_codes_are_placed_on_latents_and_stay_used():
         quantizer.update([Assignment(x, quantizer.nearest(x, "shared"), np.ones(8, bool))])
     used = np.unique(quantizer.nearest(latents(6, 8, 64, 2), "shared"))
     assert len(used) >= 14
-    assert np.abs(np.array(quantizer.codebook)).max() < 10
+    assert np.abs(quantizer.codebook.numpy()).max() < 10
 
 
 def test_revival_follows_numpy(monkeypatch):
@@ -143,7 +143,7 @@ def test_revival_follows_numpy(monkeypatch):
         {"shared": 6}, 2, "euclidean", decay=0.5, epsilon=0.0, revive_below=0.5, revive_after=2, seed=1
     )
     quantizer.place("shared", np.concatenate([latents(11, 2, 2), 40 + latents(12, 4, 2)]))
-    table, counts, ages, revived = np.array(quantizer.codebook, "float64"), np.ones(6), np.zeros(6), 0
+    table, counts, ages, revived = np.asarray(quantizer.codebook, "float64"), np.ones(6), np.zeros(6), 0
     sums = table.copy()
     for step in range(8):
         draws = np.random.default_rng(step).uniform(size=(2, 6)).astype("float32")

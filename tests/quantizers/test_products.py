@@ -80,7 +80,7 @@ def test_the_nearest_code_is_that_of_float32(rounding):
 
 def test_sim_vq_and_fine_codes_too(rounding):
     sim = SimVQ(64, 16)
-    wanted = np.array(sim.codebook, "float64") @ np.array(sim.map, "float64")
+    wanted = np.asarray(sim.codebook, "float64") @ np.asarray(sim.map, "float64")
     np.testing.assert_allclose(sim.table(), wanted, atol=1e-6)
     np.testing.assert_allclose(sim.codes_to_values(np.arange(64)), wanted, atol=1e-6)
     fine = FineCodes(2, 128, 8)

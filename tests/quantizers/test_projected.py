@@ -14,7 +14,7 @@ def latents(seed, *shape):
 
 
 def weights(quantizer):
-    return [np.array(w, "float64") for w in (*quantizer.project_in.weights, *quantizer.project_out.weights)]
+    return [np.asarray(w, "float64") for w in (*quantizer.project_in.weights, *quantizer.project_out.weights)]
 
 
 @pytest.mark.parametrize("started", [False, True], ids=["warm-up", "started"])
@@ -32,7 +32,7 @@ def test_codebook_loss_and_its_gradients_are_those_of_a_linear_autoencoder(start
     kernel_in, bias_in, kernel_out, bias_out = weights(quantizer)
     flat = x.reshape(-1, 5).astype("float64")
     projected = flat @ kernel_in + bias_in
-    table = np.array(codebook.codebook, "float64")
+    table = np.asarray(codebook.codebook, "float64")
     nearest = np.argmin(((projected[:, None] - table) ** 2).sum(-1), axis=1)
     middle = table[nearest] if started else projected
     values = middle @ kernel_out + bias_out

@@ -51,7 +51,7 @@ def test_levels_that_were_dropped_do_not_learn():
     quantizer, x = made(), latents(2, 3, 5, 4)
     codes = np.array(quantizer(x).codes)
     codes[..., 2:] = -1
-    before = [(np.array(part.counts), np.array(part.codebook)) for part in quantizer.parts]
+    before = [(part.counts.numpy(), part.codebook.numpy()) for part in quantizer.parts]
     quantizer.update([Assignment(x, codes, None)])
     for level, (part, (counts, table)) in enumerate(zip(quantizer.parts, before, strict=True)):
         if level < 2:

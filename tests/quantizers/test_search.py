@@ -13,7 +13,7 @@ def draw(seed, *shape):
     return np.random.default_rng(seed).normal(size=shape).astype("float32")
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     seed=st.integers(0, 999),
     count=st.integers(1, 70),

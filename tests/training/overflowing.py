@@ -47,7 +47,7 @@ def states(strategy: Any, accumulate: int) -> list[list[list[np.ndarray]]]:
     for number in range(len(GRADIENTS)):
         step(tf.constant(number))
         copies = [strategy.experimental_local_results(v.value) for v in seen]
-        found.append([[np.array(x) for x in parts] for parts in copies])
+        found.append([[x.numpy() for x in parts] for parts in copies])
     return found
 
 

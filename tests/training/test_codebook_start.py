@@ -23,7 +23,7 @@ def distortion(model, batches, name):
 
 def start(config, data):
     model = build_model(config)
-    before = np.array(model.quantizer.codebook)
+    before = model.quantizer.codebook.numpy()
     start_codebook(model, training_batches(data, config).take(3), seed=5)
     return model, before
 
@@ -56,7 +56,7 @@ def test_replicas_start_with_the_codes_that_one_starts_with(tiny_config, tiny_da
         shared = build_model(tiny_config)
     start_codebook(shared, training_batches(tiny_data, tiny_config).take(3), seed=5)
     copies = two_replicas.experimental_local_results(shared.quantizer.codebook.value)
-    assert (np.array(alone.quantizer.codebook) != before).any() and len(copies) == 2
+    assert (alone.quantizer.codebook.numpy() != before).any() and len(copies) == 2
     for copy in copies:
         np.testing.assert_allclose(copy, alone.quantizer.codebook, atol=1e-6)
 
@@ -80,7 +80,7 @@ def test_missing_items_do_not_count(tiny_config):
         "image_mask": tf.ones(4, tf.bool),
         "id": tf.constant(["x"] * 4),
     }
-    before = np.array(model.quantizer.codebook)
+    before = model.quantizer.codebook.numpy()
     start_codebook(model, [batch])
     after = np.asarray(model.quantizer.codebook)
     audio, image = (slice(*model.quantizer.ranges[name]) for name in ("audio", "image"))
@@ -136,8 +136,8 @@ def test_of_four_distinct_latents_four_codes_are_in_use(tiny_config, kind, reviv
 
     for _ in range(130):  # past the age at which codes are revived; far below what lets idle ones fade
         step()
-    assert np.isfinite(np.array(codes.codebook)).all() and np.isfinite(np.array(codes.sums)).all()
-    lengths = np.linalg.norm(np.array(codes.codebook), axis=1)
+    assert np.isfinite(codes.codebook.numpy()).all() and np.isfinite(codes.sums.numpy()).all()
+    lengths = np.linalg.norm(codes.codebook.numpy(), axis=1)
     np.testing.assert_allclose(lengths, 1.0, atol=1e-4)  # none has faded
     small = without_idle_codes(model)
     assert small.quantizer.range_of("shared") == (0, 4)
@@ -154,6 +154,6 @@ def test_codes_beyond_the_distinct_latents_start_empty():
     quantizer = VectorQuantizer({"codes": 8}, 4, distance="euclidean")
     tokens = np.repeat(np.eye(4, dtype="float32")[:2], 50, axis=0)
     quantizer.fit(tokens, "codes", lambda tokens, size: _centres(tokens, size, 0))
-    np.testing.assert_array_equal(np.array(quantizer.counts), [1, 1, 0, 0, 0, 0, 0, 0])
-    np.testing.assert_array_equal(np.array(quantizer.codebook), np.tile(np.eye(4)[:2], (4, 1)))
+    np.testing.assert_array_equal(quantizer.counts.numpy(), [1, 1, 0, 0, 0, 0, 0, 0])
+    np.testing.assert_array_equal(quantizer.codebook.numpy(), np.tile(np.eye(4)[:2], (4, 1)))
     np.testing.assert_array_equal(quantizer.live("codes", 0.05), [True, True] + [False] * 6)

@@ -27,7 +27,7 @@ def distance(latents, model, encoded, fine):
 
 
 def test_codes_stay_and_fine_ones_bring_them_nearer_to_their_latents(coarse, tiny_config, tiny_data):
-    before = np.array(coarse.quantizer.codebook)
+    before = coarse.quantizer.codebook.numpy()
     found = with_fine_codes(coarse, training_batches(tiny_data, tiny_config).take(8), 6)
     for modality in ("audio", "image"):
         old = encode_split(coarse, tiny_data, tiny_config, "test", modality)
@@ -37,11 +37,11 @@ def test_codes_stay_and_fine_ones_bring_them_nearer_to_their_latents(coarse, tin
         np.testing.assert_array_equal(new.shared, old.shared)
         np.testing.assert_array_equal(new.private, old.private)
         left = new.embeddings - np.array(found.quantizer.table("shared"))[new.shared]
-        nearest = ((left[:, :, None] - np.array(found.fine.tables)[None]) ** 2).sum(-1).argmin(-1)
+        nearest = ((left[:, :, None] - found.fine.tables.numpy()[None]) ** 2).sum(-1).argmin(-1)
         np.testing.assert_array_equal(new.fine, nearest)
         without, within = (distance(new.embeddings, found, new, fine) for fine in (False, True))
         assert within < 0.7 * without
-    np.testing.assert_array_equal(np.array(coarse.quantizer.codebook), before)
+    np.testing.assert_array_equal(coarse.quantizer.codebook.numpy(), before)
     assert coarse.fine is None and codebook_fingerprint(found) != codebook_fingerprint(coarse)
 
 
@@ -49,7 +49,7 @@ def test_the_same_batches_give_the_same_tables(coarse, tiny_config, tiny_data):
     one, other = (
         with_fine_codes(coarse, training_batches(tiny_data, tiny_config).take(3), 4, seed=1) for _ in range(2)
     )
-    np.testing.assert_array_equal(np.array(one.fine.tables), np.array(other.fine.tables))
+    np.testing.assert_array_equal(one.fine.tables.numpy(), other.fine.tables.numpy())
 
 
 @pytest.mark.parametrize("missing", ["audio", "image"])
@@ -61,7 +61,7 @@ def test_a_missing_modality_gives_nothing_and_endless_batches_end(coarse, tiny_c
     found = with_fine_codes(coarse, halves(), 3)
     whole = with_fine_codes(coarse, training_batches(tiny_data, tiny_config), 3)
     assert found.fine.tables.shape == (2, 3, 8)
-    assert (np.array(found.fine.tables) != np.array(whole.fine.tables)).any()
+    assert (found.fine.tables.numpy() != whole.fine.tables.numpy()).any()
 
 
 def test_no_more_codes_than_latents(coarse, tiny_config, tiny_data):

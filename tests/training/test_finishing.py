@@ -62,7 +62,7 @@ def test_averaged_weights_are_taken(tiny_config):
 def test_a_model_without_codes_stays_as_it_is(tiny_config):
     config = changed(tiny_config, kind="vae")
     model = build_model(config)
-    before = [np.array(weight) for weight in model.weights]
+    before = [weight.numpy() for weight in model.weights]
     assert finished(model, config, none_needed, print) is model
     for weight, old in zip(model.weights, before, strict=True):
         np.testing.assert_array_equal(np.asarray(weight), old)

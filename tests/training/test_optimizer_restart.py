@@ -35,22 +35,22 @@ def test_first_moves_after_many_steps_of_zeros_in_closed_form(restart):
     for _ in range(900):  # the last row is trained from the start
         row = np.array([[0, 0], [0, 0], rng.standard_normal(2)], "float32")
         apply(tf.constant(row), tf.constant(rng.standard_normal(2), tf.float32))
-    reference = [np.array(x) for x in (table, other)]
+    reference = [x.numpy() for x in (table, other)]
     if restart:
         optimizer.restart(table, np.array([True, True, False]))
     gradients, lengths, rates = rng.standard_normal((30, 3, 2)), [], []
     for step in range(30):
-        before = np.array(table)
+        before = table.numpy()
         rates.append(float(optimizer.learning_rate))
         apply(tf.constant(gradients[step], tf.float32), tf.zeros(2))
-        lengths.append((np.array(table) - before)[:2])
+        lengths.append((table.numpy() - before)[:2])
     expected = adam_by_hand(gradients[:, :2], np.array(rates)[:, None, None])
     if restart:
         np.testing.assert_allclose(lengths, expected, rtol=2e-3, atol=1e-6)
     else:  # what happened before: several times too far
         ratio = np.linalg.norm(lengths[:20]) / np.linalg.norm(expected[:20])
         assert 3 < ratio < 8
-    assert np.any(np.array(table)[2] != reference[0][2])
+    assert np.any(table.numpy()[2] != reference[0][2])
 
 
 def test_rows_that_do_not_begin_anew_move_as_with_plain_adam():
@@ -66,7 +66,7 @@ def test_rows_that_do_not_begin_anew_move_as_with_plain_adam():
             if restart and step == 4:
                 optimizer.restart(table, np.array([True, True, False]))
             optimizer.apply([rng.standard_normal((3, 2)).astype("float32")], [table])
-        moved.append(np.array(table))
+        moved.append(table.numpy())
     np.testing.assert_allclose(moved[0][2], moved[1][2], rtol=1e-6)
     assert np.abs(moved[0][:2] - moved[1][:2]).min() > 1e-5
 
@@ -102,11 +102,11 @@ def test_codes_that_gradients_move_begin_when_they_are_placed(tiny_config, tiny_
     (codes,) = model.quantizer.trainable_variables
     first, last = (0, codes.shape[0]) if kind == "sim" else model.quantizer.ranges["shared"]
     if kind in ("table", "sim"):
-        old = np.array(codes)
+        old = codes.numpy()
         items = {name: value for name, value in batches[0].items() if value.dtype != tf.string}
         rate = float(inner.learning_rate)
         model.train_step(items)
-        moves = np.abs(np.array(codes) - old)[first:last]
+        moves = np.abs(codes.numpy() - old)[first:last]
         # At its first step Adam moves every weight that has a gradient by the learning rate.
         assert moves.max() == pytest.approx(rate, rel=0.02)
     (begun,) = inner._begun.values()

@@ -42,7 +42,7 @@ def test_a_net_that_was_frozen_learns_all_the_same():
     net.build((None, 12, 12, 1))
     for variable in net.variables:  # as `VQGAN` does
         variable.trainable = False
-    before = [np.array(v) for v in net.variables]
+    before = [v.numpy() for v in net.variables]
     teach(net, items, classes, test_items, test_classes, steps=5, shift=1)
     assert all(np.abs(np.asarray(v) - old).max() > 1e-4 for v, old in zip(net.variables, before, strict=True))
     assert not net.trainable_variables and not any(v.trainable for v in net.variables)

@@ -138,7 +138,7 @@ def test_averaged_weights_are_judged_where_the_finished_model_has_them(tiny_conf
     gan = build_model(type(tiny_config).model_validate(tree))
     for average in gan.averages:
         average.assign(average + 0.1)
-    raw = [np.array(v) for v in gan.averaged_variables()]
+    raw = [v.numpy() for v in gan.averaged_variables()]
     before = Validation(gan, batches()).figures()
     for variable, value in zip(gan.averaged_variables(), raw, strict=True):
         np.testing.assert_array_equal(variable, value)

@@ -200,7 +200,7 @@ class VectorQuantizer(Quantizer):
         new_sums = self.decay * self.sums + (1.0 - self.decay) * sums
         codes = self.unit(self._divide(new_sums, new_counts))
         # A code that nothing has been counted for has no average: it stays where it is.
-        codes = ops.where(new_counts[:, None] > 0.0, codes, self.codebook)
+        codes = ops.where(new_counts[:, None] > 0.0, codes, ops.convert_to_tensor(self.codebook))
         dead = ops.zeros_like(counts)
         if self.revive_below:
             (candidates,) = sum_over_replicas([self._candidates(assignments)])
@@ -227,16 +227,16 @@ class VectorQuantizer(Quantizer):
                 repeat them.
         """
         start, stop = self.range_of(range)
-        table = np.array(self.codebook)
+        table = ops.convert_to_numpy(self.codebook)
         places = np.asarray(self.unit(np.asarray(codes, "float32")))
         table[start:stop] = places[np.arange(stop - start) % len(places)]
         _, first = np.unique(distinct_groups(table[start:stop], 0), return_index=True)
-        counts = np.array(self.counts)
+        counts = ops.convert_to_numpy(self.counts)
         counts[start:stop] = 0.0
         counts[start + first] = 1.0
-        ages = np.array(self.ages)
+        ages = ops.convert_to_numpy(self.ages)
         ages[start:stop] = 0.0
-        sums = np.array(self.sums)
+        sums = ops.convert_to_numpy(self.sums)
         sums[start:stop] = table[start:stop] * counts[start:stop, None]
         self.codebook.assign(table)
         self.counts.assign(counts)
@@ -253,7 +253,7 @@ class VectorQuantizer(Quantizer):
             share: least moving count, as a share of an even spread over the range.
         """
         start, stop = self.range_of(range)
-        counts = np.array(self.counts)[start:stop]
+        counts = ops.convert_to_numpy(self.counts)[start:stop]
         groups = distinct_groups(np.asarray(self.table(range)))
         order = np.lexsort((np.arange(len(counts)), -counts, groups))  # the most chosen of a group first
         alone = np.zeros(len(counts), bool)
@@ -274,7 +274,7 @@ class VectorQuantizer(Quantizer):
         config["ranges"] = {**self.range_sizes, range: int(np.sum(kept))}
         copy = type(self).from_config(config)
         for old, new in zip(self.weights, copy.weights, strict=True):
-            new.assign(np.array(old)[rows] if old.shape[:1] == (self.num_codes,) else old)
+            new.assign(ops.convert_to_numpy(old)[rows] if old.shape[:1] == (self.num_codes,) else old)
         return copy
 
     def fit(self, latents: Any, range: str | None, cluster: Cluster) -> None:
