@@ -42,6 +42,20 @@ def container(manifests, name):
     return pod, only
 
 
+def pinned(name):
+    """The version of a package in the newest stack, without its last part."""
+    pins = (DEPLOY.parent / "requirements.txt").read_text().splitlines()
+    (version,) = (line.split()[0].partition("==")[2] for line in pins if line.startswith(f"{name}=="))
+    return version.rpartition(".")[0]
+
+
+def newest_python():
+    """The newest Python of `requires-python`: ">=3.11,<3.14" gives "3.13"."""
+    project = tomllib.loads((DEPLOY.parent / "pyproject.toml").read_text())["project"]
+    major, _, minor = project["requires-python"].partition("<")[2].partition(".")
+    return f"{major}.{int(minor) - 1}"
+
+
 def parsed(args):
     parser = argparse.ArgumentParser()
     serve.add_arguments(parser)
@@ -65,12 +79,16 @@ def test_the_compose_file_names_what_is_there(services):
     assert parsed(search["command"]).host == "0.0.0.0"
 
 
+def test_tensorflow_serving_is_of_the_pinned_tensorflow(services):
+    kustomization = yaml.safe_load((DEPLOY / "kubernetes" / "kustomization.yaml").read_text())
+    tags = {image["name"]: image["newTag"] for image in kustomization["images"]}
+    name, _, tag = services["tensorflow-serving"]["image"].partition(":")
+    assert tags[name] == tag and tag.rpartition(".")[0] == pinned("tensorflow")
+
+
 def test_milvus_comes_when_asked_for_and_is_of_the_pinned_clients_version(services):
     assert [name for name, service in services.items() if service.get("profiles")] == ["milvus"]
-    pins = (DEPLOY.parent / "requirements.txt").read_text().splitlines()
-    (client,) = (line.split()[0].partition("==")[2] for line in pins if line.startswith("pymilvus=="))
-    image = services["milvus"]["image"].partition(":v")[2]
-    assert image.split(".")[:2] == client.split(".")[:2]
+    assert services["milvus"]["image"].partition(":v")[2].rpartition(".")[0] == pinned("pymilvus")
     assert "localhost:19530" in (DEPLOY.parent / "docs" / "retrieval.md").read_text()
     assert services["milvus"]["ports"] == ["127.0.0.1:19530:19530"]
 
@@ -78,6 +96,8 @@ def test_milvus_comes_when_asked_for_and_is_of_the_pinned_clients_version(servic
 def test_the_image_has_what_it_copies_and_no_root():
     lines = [line.split() for line in (DEPLOY / "Dockerfile").read_text().splitlines()]
     copied = [name for line in lines if line[:1] == ["COPY"] for name in line[1:-1]]
+    (base,) = (line[1] for line in lines if line[:1] == ["FROM"])
+    assert base.removeprefix("python:").removesuffix("-slim") == newest_python()
     assert copied and all((DEPLOY.parent / name).exists() for name in copied)
     kept = {line[1:] for line in (DEPLOY / "Dockerfile.dockerignore").read_text().split() if line[0] == "!"}
     assert kept == set(copied)
