@@ -1,4 +1,4 @@
-"""Decodes stored recordings by one decoder; see `benchmarks.stored_audio`."""
+"""Decodes stored recordings by one decoder; see `benchmarks.decoders`."""
 
 from __future__ import annotations
 
@@ -46,11 +46,10 @@ def main(task: dict[str, Any]) -> None:
         sys.exit(flac_decoder().reason)
     stored = [path.read_bytes() for path in sorted(Path(task["folder"]).iterdir())]
     data = tf.data.Dataset.from_tensor_slices(stored).repeat()
-    data = data.map(decoders()[task["decoder"]], num_parallel_calls=1, deterministic=True).batch(BATCH)
+    data = data.map(decoders()[task["decoder"]]).batch(BATCH)
     options = tf.data.Options()
     options.autotune.enabled = False
     options.experimental_optimization.inject_prefetch = False  # a turn pays for its own batches
-    options.threading.private_threadpool_size = task["threads"]
     batches = iter(data.with_options(options))
     first = next(batches).numpy()
     wanted = np.load(task["samples"])
