@@ -4,8 +4,8 @@
     python -m benchmarks.decoders --data data/digits [--native PYTHON] [--quick] [--json FILE]
 
 The recordings of a prepared data set are laid end to end, brought to 16 kHz and cut into pieces of 1 s and
-of 10 s. Each piece is stored in every form, and every decoder decodes all pieces in a `tf.data` pipeline of
-one thread. The decoders take turns; rates are recordings a second of CPU time. The peer is FLAC decoded by
+of 10 s. Each piece is stored in every form, and every decoder decodes batches of them in a graph of one
+thread. The decoders take turns; rates are recordings a second of CPU time. The peer is FLAC decoded by
 libsndfile, the one decoder of FLAC that runs with every TensorFlow. Before it is measured, each decoder must
 give the samples that were stored, to the bit.
 
@@ -33,7 +33,7 @@ from vqmm.errors import UserError
 
 SECONDS = (1, 10)  # lengths of the pieces
 RATE = 16_000  # Hz
-PIECES = 64
+PIECES = 32
 FORMS = {  # stored form by decoder
     "FLAC by libsndfile": "flac",
     "FLAC by tensorflow-io": "flac",
