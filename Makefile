@@ -15,7 +15,7 @@ SET ?=
 TUXPAINT ?= $(wildcard data/tuxpaint/source/stamps)
 JOBS ?= 2
 
-.PHONY: help install compare-python demo test test-all test-oldest test-oldest-part soak fuzz audit lint lint-workflows bench bench-accelerator bench-export bench-quantizers bench-memory bench-profile bench-input bench-retrieval bench-training seeds ablations compare prior vocoder app pins clean
+.PHONY: help install compare-python demo test test-all test-oldest test-oldest-part soak fuzz audit lint lint-workflows bench bench-accelerator bench-export bench-quantizers bench-memory bench-profile bench-input bench-retrieval bench-training seeds ablations compare prior vocoder app pins clean bench-decoders
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/'
@@ -135,6 +135,10 @@ bench-profile: $(STAMP)  ## where the time of a training step goes, by part of t
 bench-accelerator: $(STAMP)  ## layers by JAX, on the accelerator that it sees, beside what that can do at most
 	mkdir -p runs
 	KERAS_BACKEND=jax $(BIN)/python -m benchmarks.accelerator --json runs/accelerator.json
+
+bench-decoders: $(STAMP)  ## recordings decoded a second, and their bytes on disk, by stored form (DATA=…, and NATIVE=… for a Python with tensorflow-io's native library)
+	mkdir -p runs
+	$(BIN)/python -m benchmarks.decoders --data $(DATA) $(if $(NATIVE),--native $(NATIVE)) --json runs/decoders.json
 
 bench-input: $(STAMP) $(PEERS)  ## batches a second beside loops over files and a DataLoader, and what training waits for them
 	$(BIN)/python -m pipelines.prepare --source digits --config configs/digits.yaml --out data/digits

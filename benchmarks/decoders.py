@@ -1,13 +1,13 @@
 """How many stored recordings are decoded a second of one core, by their stored form, and the disk they take.
 
-    make bench-stored-audio
-    python -m benchmarks.stored_audio --data data/digits [--native PYTHON] [--quick] [--json FILE]
+    make bench-decoders
+    python -m benchmarks.decoders --data data/digits [--native PYTHON] [--quick] [--json FILE]
 
-The recordings of a prepared data set are laid end to end and cut into pieces of 1 s and of 10 s. Each piece
-is stored in every form, and every decoder decodes all pieces in a `tf.data` pipeline of one thread. The
-decoders take turns; rates are recordings a second of CPU time. The peer is FLAC decoded by libsndfile, the
-one decoder of FLAC that runs with every TensorFlow. Before it is measured, each decoder must give the
-samples that were stored, to the bit.
+The recordings of a prepared data set are laid end to end, brought to 16 kHz and cut into pieces of 1 s and
+of 10 s. Each piece is stored in every form, and every decoder decodes batches of them in a graph of one
+thread. The decoders take turns; rates are recordings a second of CPU time. The peer is FLAC decoded by
+libsndfile, the one decoder of FLAC that runs with every TensorFlow. Before it is measured, each decoder must
+give the samples that were stored, to the bit.
 
 `--native` is a Python whose TensorFlow loads the native library of tensorflow-io: that of `make test-oldest`.
 """
@@ -32,7 +32,8 @@ from vqmm.commands.cli import run
 from vqmm.errors import UserError
 
 SECONDS = (1, 10)  # lengths of the pieces
-PIECES = 64
+RATE = 16_000  # Hz
+PIECES = 32
 FORMS = {  # stored form by decoder
     "FLAC by libsndfile": "flac",
     "FLAC by tensorflow-io": "flac",
@@ -63,7 +64,7 @@ def main(args: argparse.Namespace) -> None:
     tree["rows"] = []
     for seconds in SECONDS:
         pieces = cut_pieces(dataset, seconds, PIECES)
-        tree["rows"] += _rates(args, pieces, dataset.audio.sample_rate, tree["versions"])
+        tree["rows"] += _rates(args, pieces, tree["versions"])
     _show(tree["rows"])
     if args.json:
         args.json.parent.mkdir(parents=True, exist_ok=True)
@@ -79,35 +80,38 @@ def cut_pieces(dataset: Any, seconds: int, most: int) -> npt.NDArray[np.int16]:
         most: pieces.
 
     Returns:
-        i16[pieces, samples]; recordings come again where there are too few.
+        i16[pieces, samples] at `RATE`; recordings come again where there are too few.
 
     Raises:
         UserError: the split has no recordings.
     """
+    import soxr
+
     from vqmm.data.stored_audio import read_stored_audio
 
-    length = seconds * dataset.audio.sample_rate
+    length = seconds * RATE
     records = dataset.split("test").recordings
     found: list[npt.NDArray[np.int16]] = []
     for row in range(len(records)):
         found.append(read_stored_audio(records.data[row]))
-        if sum(map(len, found)) >= most * length:
+        if sum(map(len, found)) >= most * seconds * dataset.audio.sample_rate:
             break
     if not found:
         raise UserError(f"{dataset.folder} has no recordings in its test split; give data that has some")
-    return np.resize(np.concatenate(found), (most, length))
+    sound = soxr.resample(np.concatenate(found), dataset.audio.sample_rate, RATE)
+    return np.resize(sound, (most, length))
 
 
 def _rates(
-    args: argparse.Namespace, pieces: npt.NDArray[np.int16], rate: int, versions: dict[str, str]
+    args: argparse.Namespace, pieces: npt.NDArray[np.int16], versions: dict[str, str]
 ) -> list[dict[str, Any]]:
     from vqmm.data.stored_audio import encode_audio
 
     with tempfile.TemporaryDirectory() as scratch, contextlib.ExitStack() as stack:
         np.save(Path(scratch, "samples.npy"), pieces)
         forms = {
-            "flac": [encode_audio(piece, rate, "flac") for piece in pieces],
-            "wav": [encode_audio(piece, rate, "wav") for piece in pieces],
+            "flac": [encode_audio(piece, RATE, "flac") for piece in pieces],
+            "wav": [encode_audio(piece, RATE, "wav") for piece in pieces],
             "raw": [piece.tobytes() for piece in pieces],
         }
         sizes = {form: sum(map(len, stored)) / len(pieces) for form, stored in forms.items()}
@@ -125,7 +129,7 @@ def _rates(
                 "threads": 1,
             }
             python = args.native if native else sys.executable
-            sides[decoder] = stack.enter_context(Worker(python, "benchmarks.stored_audio_worker", task))
+            sides[decoder] = stack.enter_context(Worker(python, "benchmarks.decoders_worker", task))
         in_turns(list(sides.values()), args.rounds, args.seconds)
         found = {decoder: _figures(side) for decoder, side in sides.items()}
     for figures in found.values():
@@ -135,15 +139,15 @@ def _rates(
         if "failed" not in figures and "failed" not in found[PEER]:
             ratio = figures["recordings_a_second"] / found[PEER]["recordings_a_second"]
             figures |= {"ratio_to_peer": ratio}
-        size = {"seconds": pieces.shape[1] // rate, "sample_rate": rate}
-        form = {"stored_as": FORMS[decoder], "stored_bytes": sizes[FORMS[decoder]]}
-        rows.append({"what": f"decoding {decoder}", "size": size, **form, **figures})
+        size = {"seconds": pieces.shape[1] // RATE, "sample_rate": RATE}
+        disk = {"stored_as": FORMS[decoder], "stored_bytes": sizes[FORMS[decoder]]}
+        rows.append({"what": f"decoding {decoder}", "size": size, **disk, **figures})
     return rows
 
 
 def _figures(worker: Worker) -> dict[str, Any]:
     """Recordings a second of CPU time: the median over turns, and the quartiles."""
-    from benchmarks.stored_audio_worker import BATCH
+    from benchmarks.decoders_worker import BATCH
 
     if worker.failed:
         return {"failed": worker.failed}
@@ -175,10 +179,10 @@ def _show(rows: list[dict[str, Any]]) -> None:
 
 if __name__ == "__main__":
     run(
-        "stored_audio",
+        "decoders",
         "Time the decoders of the forms in which prepared data may hold recordings.",
-        "  python -m benchmarks.stored_audio --data data/digits --quick",
+        "  python -m benchmarks.decoders --data data/digits --quick",
         add_arguments,
         main,
-        program="python -m benchmarks.stored_audio",
+        program="python -m benchmarks.decoders",
     )
