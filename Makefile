@@ -12,7 +12,7 @@ SET ?=
 TUXPAINT ?= $(wildcard data/tuxpaint/source/stamps)
 JOBS ?= 2
 
-.PHONY: help install demo test soak fuzz audit lint bench bench-accelerator bench-export bench-quantizers bench-memory bench-profile bench-input bench-retrieval bench-training seeds ablations compare prior vocoder app pins clean
+.PHONY: help install wheel demo test soak fuzz audit lint bench bench-accelerator bench-export bench-quantizers bench-memory bench-profile bench-input bench-retrieval bench-training seeds ablations compare prior vocoder app pins clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/'
@@ -27,6 +27,10 @@ $(STAMP): requirements.txt pyproject.toml
 	touch $@
 
 install: $(STAMP)  ## the environment in .venv
+
+wheel: $(STAMP)  ## dist/vqmm-VERSION-py3-none-any.whl, to install by pip anywhere; .ci/wheel tries it
+	$(BIN)/uv build --quiet --python $(BIN)/python --out-dir dist .
+	@ls dist/*.whl
 
 demo: $(STAMP)  ## prepare, train, evaluate, index, export and query spoken and written digits
 	PYTHON=$(BIN)/python DATA=$(DATA) RUN=$(RUN) CONFIG=$(CONFIG) SET="$(SET)" sh pipelines/demo.sh

@@ -7,7 +7,7 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 from typing import NamedTuple
 
-from vqmm.extras import CORE, EXTRAS, missing_packages
+from vqmm.extras import CORE, EXTRAS, WHOLE, missing_packages
 
 
 class Installation(NamedTuple):
@@ -118,7 +118,11 @@ def _flac_decoder() -> str:
 def _missing_parts(verb: str, extras: dict[str, list[str]]) -> list[str]:
     """Lists what of a verb does not work, and how to mend it."""
     return [
-        f"{extra.parts[verb]} cannot run: pip install 'vqmm[{name}]'"
+        f"{_lost(extra.parts[verb])}: pip install 'vqmm[{name}]'"
         for name, extra in EXTRAS.items()
         if verb in extra.parts and extras[name]
     ]
+
+
+def _lost(part: str) -> str:
+    return "does not run" if part == WHOLE else f"runs, but not {part}"

@@ -51,6 +51,8 @@ def _show(found: Installation) -> None:
         print(f"  {name:<24} {state}")
     print("verbs")
     for name, parts in found.verbs.items():
-        print(f"  {name:<24} {'; '.join(parts) if parts else 'works'}")
+        print(f"  {name:<24} {parts[0] if parts else 'works'}")
+        for part in parts[1:]:
+            print(f"  {'':<24} {part}")
     for package, reason in found.faults.items():
         print(f"fault: {package} does not load ({reason}); pip install --force-reinstall {package}")
