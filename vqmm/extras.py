@@ -93,6 +93,7 @@ EXTRAS: Mapping[str, Extra] = {
         {"tensorflow_datasets": "tensorflow-datasets", "tensorflow_metadata": "tensorflow-metadata"},
         {"prepare": "--source tfds"},
     ),
+    "completion": Extra({"shtab": "shtab"}, {"completion": WHOLE}),
 }
 
 
