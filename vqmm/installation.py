@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import platform
+from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 from typing import NamedTuple
 
@@ -35,10 +36,12 @@ class Installation(NamedTuple):
         return not self.faults
 
 
-def inspect_installation() -> Installation:
-    """Inspects this installation. Packages of the core are imported, those of extras looked for."""
-    from vqmm.commands.launch import VERBS
+def inspect_installation(verbs: Iterable[str]) -> Installation:
+    """Inspects this installation. Packages of the core are imported, those of extras looked for.
 
+    Args:
+        verbs: whose missing parts are listed.
+    """
     faults = {package: reason for module, package in CORE.items() if (reason := _fault(module))}
     extras = {name: missing_packages(name) for name in EXTRAS}
     if not extras["svg"] and (reason := _fault("cairosvg")):  # the system's cairo library is not there
@@ -48,7 +51,7 @@ def inspect_installation() -> Installation:
         devices=[] if "tensorflow" in faults else _devices(),
         decoders=_decoders(faults),
         extras=extras,
-        verbs={verb: _missing_parts(verb, extras) for verb in VERBS},
+        verbs={verb: _missing_parts(verb, extras) for verb in verbs},
         faults=faults,
     )
 

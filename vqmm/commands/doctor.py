@@ -24,9 +24,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Prints the report; returns 0 where the core works, else 1."""
+    from vqmm.commands.launch import VERBS
     from vqmm.installation import inspect_installation
 
-    found = inspect_installation()
+    found = inspect_installation(VERBS)
     if args.json:
         print(json.dumps({**found._asdict(), "works": found.works}))
     else:
