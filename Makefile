@@ -15,7 +15,7 @@ SET ?=
 TUXPAINT ?= $(wildcard data/tuxpaint/source/stamps)
 JOBS ?= 2
 
-.PHONY: help install compare-python demo test test-all test-oldest test-oldest-part soak fuzz audit lint lint-workflows bench bench-accelerator bench-export bench-quantizers bench-memory bench-profile bench-input bench-retrieval bench-training seeds ablations compare prior vocoder app pins clean bench-decoders
+.PHONY: help install compare-python demo test test-all test-oldest test-oldest-part soak fuzz audit lint lint-workflows bench bench-accelerator bench-export bench-quantizers bench-memory bench-profile bench-input bench-retrieval bench-training seeds ablations compare prior vocoder app pins clean bench-decoders wheel
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/'
@@ -44,6 +44,10 @@ endif
 
 install: $(STAMP)  ## the environment in .venv, of the newest Python that is found; PYTHON=FILE takes another
 	@cat $(STAMP)
+
+wheel: $(STAMP)  ## dist/vqmm-VERSION-py3-none-any.whl, to install by pip anywhere; .ci/wheel tries it
+	$(BIN)/uv build --quiet --python $(BIN)/python --out-dir dist .
+	@ls dist/*.whl
 
 demo: $(STAMP)  ## prepare, train, evaluate, index, export and query spoken and written digits
 	PYTHON=$(BIN)/python DATA=$(DATA) RUN=$(RUN) CONFIG=$(CONFIG) SET="$(SET)" sh pipelines/demo.sh

@@ -50,10 +50,10 @@ class Extra(NamedTuple):
     parts: Mapping[str, str]
 
 
+WHOLE = "the whole verb"  # in `Extra.parts`: nothing of the verb runs without the extra
+
 EXTRAS: Mapping[str, Extra] = {
-    "digits": Extra(
-        {"espeakng_loader": "espeakng-loader"}, {"prepare": "the sources digits and glyphs, which speak"}
-    ),
+    "digits": Extra({"espeakng_loader": "espeakng-loader"}, {"prepare": "--source digits and glyphs"}),
     "logging": Extra({"tensorboard": "tensorboard"}, {"train": "TensorBoard's event files"}),
     "svg": Extra({"cairosvg": "cairosvg"}, {"prepare": "SVG drawings", "query": "SVG drawings"}),
     "milvus": Extra({"pymilvus": "pymilvus", "milvus_lite": "milvus-lite"}, {}),
@@ -64,7 +64,7 @@ EXTRAS: Mapping[str, Extra] = {
             "ai_edge_litert": "ai-edge-litert",
             "ai_edge_quantizer": "ai-edge-quantizer",
         },
-        {"export": "saved_model, and the smaller and compared litert files"},
+        {"export": "SavedModels, smaller LiteRT files and --verify"},
     ),
     "onnx": Extra(
         {"tf2onnx": "tf2onnx", "onnx": "onnx", "onnxruntime": "onnxruntime"}, {"export": "--formats onnx"}
@@ -78,11 +78,11 @@ EXTRAS: Mapping[str, Extra] = {
             "httpx": "httpx",
             "google.protobuf": "protobuf",
         },
-        {"serve": "the whole verb"},
+        {"serve": WHOLE},
     ),
     "app": Extra(
         {"gradio": "gradio", "fastapi": "fastapi", "uvicorn": "uvicorn", "markupsafe": "markupsafe"},
-        {"app": "the whole verb"},
+        {"app": WHOLE},
     ),
     "remote": Extra(
         {"upath": "universal-pathlib", "fsspec": "fsspec"},
@@ -91,8 +91,9 @@ EXTRAS: Mapping[str, Extra] = {
     "beam": Extra({"apache_beam": "apache-beam"}, {"prepare": "--runner beam", "tokenize": "--runner beam"}),
     "tfds": Extra(
         {"tensorflow_datasets": "tensorflow-datasets", "tensorflow_metadata": "tensorflow-metadata"},
-        {"prepare": "the source tfds"},
+        {"prepare": "--source tfds"},
     ),
+    "completion": Extra({"shtab": "shtab"}, {"completion": WHOLE}),
 }
 
 

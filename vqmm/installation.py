@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import importlib
 import platform
+from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 from typing import NamedTuple
 
-from vqmm.extras import CORE, EXTRAS, missing_packages
+from vqmm.extras import CORE, EXTRAS, WHOLE, missing_packages
 
 
 class Installation(NamedTuple):
@@ -35,10 +36,12 @@ class Installation(NamedTuple):
         return not self.faults
 
 
-def inspect_installation() -> Installation:
-    """Inspects this installation. Packages of the core are imported, those of extras looked for."""
-    from vqmm.commands.launch import VERBS
+def inspect_installation(verbs: Iterable[str]) -> Installation:
+    """Inspects this installation. Packages of the core are imported, those of extras looked for.
 
+    Args:
+        verbs: whose missing parts are listed.
+    """
     faults = {package: reason for module, package in CORE.items() if (reason := _fault(module))}
     extras = {name: missing_packages(name) for name in EXTRAS}
     if not extras["svg"] and (reason := _fault("cairosvg")):  # the system's cairo library is not there
@@ -48,7 +51,7 @@ def inspect_installation() -> Installation:
         devices=[] if "tensorflow" in faults else _devices(),
         decoders=_decoders(faults),
         extras=extras,
-        verbs={verb: _missing_parts(verb, extras) for verb in VERBS},
+        verbs={verb: _missing_parts(verb, extras) for verb in verbs},
         faults=faults,
     )
 
@@ -118,7 +121,11 @@ def _flac_decoder() -> str:
 def _missing_parts(verb: str, extras: dict[str, list[str]]) -> list[str]:
     """Lists what of a verb does not work, and how to mend it."""
     return [
-        f"{extra.parts[verb]} cannot run: pip install 'vqmm[{name}]'"
+        f"{_lost(extra.parts[verb])}: pip install 'vqmm[{name}]'"
         for name, extra in EXTRAS.items()
         if verb in extra.parts and extras[name]
     ]
+
+
+def _lost(part: str) -> str:
+    return "does not run" if part == WHOLE else f"runs, but not {part}"

@@ -24,9 +24,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Prints the report; returns 0 where the core works, else 1."""
+    from vqmm.commands.launch import VERBS
     from vqmm.installation import inspect_installation
 
-    found = inspect_installation()
+    found = inspect_installation(VERBS)
     if args.json:
         print(json.dumps({**found._asdict(), "works": found.works}))
     else:
@@ -51,6 +52,8 @@ def _show(found: Installation) -> None:
         print(f"  {name:<24} {state}")
     print("verbs")
     for name, parts in found.verbs.items():
-        print(f"  {name:<24} {'; '.join(parts) if parts else 'works'}")
+        print(f"  {name:<24} {parts[0] if parts else 'works'}")
+        for part in parts[1:]:
+            print(f"  {'':<24} {part}")
     for package, reason in found.faults.items():
         print(f"fault: {package} does not load ({reason}); pip install --force-reinstall {package}")

@@ -24,6 +24,7 @@ VERBS = (
     "serve",
     "app",
     "doctor",
+    "completion",
 )
 
 
