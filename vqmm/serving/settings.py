@@ -12,20 +12,26 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    batch: int = Field(32, ge=1, description="rows that are run at once")
-    wait_ms: float = Field(2.0, ge=0, description="milliseconds that a batch's first row waits for others")
-    queue: int = Field(128, ge=1, description="rows that may wait for one signature; more get 429")
-    in_flight: int = Field(128, ge=1, description="requests at once; more get 429")
-    rows: int = Field(128, ge=1, description="rows of one request")
-    hits: int = Field(1000, ge=1, description="items that a search may ask for or score anew")
-    body_bytes: int = Field(16 * 2**20, ge=1, description="bytes of one request")
+    batch: int = Field(default=32, ge=1, description="rows that are run at once")
+    wait_ms: float = Field(
+        default=2.0, ge=0, description="milliseconds that a batch's first row waits for others"
+    )
+    queue: int = Field(default=128, ge=1, description="rows that may wait for one signature; more get 429")
+    in_flight: int = Field(default=128, ge=1, description="requests at once; more get 429")
+    rows: int = Field(default=128, ge=1, description="rows of one request")
+    hits: int = Field(default=1000, ge=1, description="items that a search may ask for or score anew")
+    body_bytes: int = Field(default=16 * 2**20, ge=1, description="bytes of one request")
     # The limits of the model and of its export hold as well.
-    seconds: float = Field(60.0, gt=0, description="seconds that a recording may last")
+    seconds: float = Field(default=60.0, gt=0, description="seconds that a recording may last")
     pixels: int = Field(
-        REQUEST_PIXELS,
+        default=REQUEST_PIXELS,
         ge=4,
         description="pixels that all pictures of one request may have together, by their headers",
     )
-    timeout_s: float = Field(30.0, gt=0, description="seconds from the first byte of a request to its answer")
-    poll_s: float = Field(5.0, gt=0, description="seconds between two looks for a newer version or index")
-    drain_s: float = Field(30.0, gt=0, description="seconds for accepted requests when it stops")
+    timeout_s: float = Field(
+        default=30.0, gt=0, description="seconds from the first byte of a request to its answer"
+    )
+    poll_s: float = Field(
+        default=5.0, gt=0, description="seconds between two looks for a newer version or index"
+    )
+    drain_s: float = Field(default=30.0, gt=0, description="seconds for accepted requests when it stops")
