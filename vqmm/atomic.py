@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import shutil
 from collections.abc import Iterator
@@ -108,13 +107,12 @@ def _claimed_part(path: Path) -> tuple[Path, int]:
 
 def _locked(descriptor: int) -> bool:
     """Whether this process has the lock; the kernel drops it when it ends, however it ends."""
+    from filelock import lock_descriptor  # takes a while, and help texts write nothing
+
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
+        return lock_descriptor(descriptor, blocking=False)
     except OSError:  # a file system without locks: there the name alone must do
-        pass
-    return True
+        return True
 
 
 def _is_at(descriptor: int, path: Path) -> bool:

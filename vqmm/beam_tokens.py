@@ -15,8 +15,8 @@ from vqmm.data.beam_runner import run_by_beam
 from vqmm.data.records import Dataset
 from vqmm.data.shards import Modality
 from vqmm.errors import UserError
+from vqmm.lock import hold
 from vqmm.tokens import TokenFile, join_tokens, load_tokens, save_tokens
-from vqmm.training.lock import hold
 
 if TYPE_CHECKING:
     from vqmm.training.run_folder import Run

@@ -6,8 +6,8 @@ from vqmm import beam_tokens
 from vqmm.config import Config
 from vqmm.data.prepare import prepare
 from vqmm.errors import UserError
+from vqmm.lock import hold
 from vqmm.tokens import load_tokens
-from vqmm.training.lock import hold
 from vqmm.training.model_file import save_model
 from vqmm.training.run_folder import open_run
 

@@ -17,7 +17,7 @@ from vqmm.config import save_config
 from vqmm.errors import UserError
 from vqmm.evaluation.compared_figures import FIGURES, FORMAT_VERSION
 from vqmm.evaluation.comparison import Spread
-from vqmm.training.lock import hold
+from vqmm.lock import hold
 from vqmm.training.run_folder import create_run, identity
 
 ROOT = Path(__file__).parents[2]

@@ -17,7 +17,7 @@ import tensorflow as tf
 from vqmm.config import load_config
 from vqmm.data.prepare import prepare
 from vqmm.data.sources.digits import write_digits
-from vqmm.training.lock import hold
+from vqmm.lock import hold
 from vqmm.training.metrics_log import read_metrics
 from vqmm.training.run_folder import open_run
 

@@ -9,6 +9,10 @@ import keras
 import numpy as np
 from keras import ops
 
+from vqmm.config import LogMelSpec
+
+DEFAULTS = LogMelSpec()
+
 
 @keras.saving.register_keras_serializable("vqmm")
 class LogMel(keras.layers.Layer):
@@ -41,11 +45,11 @@ class LogMel(keras.layers.Layer):
     def __init__(
         self,
         sample_rate: int,
-        n_fft: int = 1024,
-        hop_length: int = 256,
-        mels: int = 64,
-        fmin: float = 0.0,
-        fmax: float | None = None,
+        n_fft: int = DEFAULTS.n_fft,
+        hop_length: int = DEFAULTS.hop_length,
+        mels: int = DEFAULTS.mels,
+        fmin: float = DEFAULTS.fmin,
+        fmax: float | None = DEFAULTS.fmax,
         floor: float = 1e-5,
         fourier: str = "fft",
         **kwargs: Any,

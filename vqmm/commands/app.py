@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from vqmm.errors import UserError
 from vqmm.extras import requires_extra
 from vqmm.serving.listen import listen
+from vqmm.serving.settings import Settings
 
 if TYPE_CHECKING:
     from vqmm.app.explorer import Explorer
@@ -34,12 +35,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--prior", type=Path, metavar="RUN", help="run folder of a prior, to generate")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen at (default: %(default)s)")
     parser.add_argument("--port", type=int, default=7860, help="0: any that is free (default: %(default)s)")
-    parser.add_argument(
-        "--seconds", type=float, default=60.0, help="that a sound may last (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--pixels", type=int, default=16_000_000, help="that a picture may have (default: %(default)s)"
-    )
+    for name, text in (("seconds", "that a sound may last"), ("pixels", "that a picture may have")):
+        default = Settings.model_fields[name].default
+        parser.add_argument(
+            f"--{name}", type=type(default), default=default, help=f"{text} (default: %(default)s)"
+        )
     parser.add_argument("--json", action="store_true", help="print the address as JSON when it serves")
 
 
@@ -67,7 +67,6 @@ def _opened(args: argparse.Namespace) -> tuple[Explorer, Studio | None]:
     from vqmm.encoding import codebook_fingerprint
     from vqmm.generation import Studio, settings_of
     from vqmm.retrieval import FaissIndex
-    from vqmm.serving.settings import Settings
     from vqmm.training.prior_run import open_prior
     from vqmm.training.run_folder import open_run
 

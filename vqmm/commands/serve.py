@@ -22,20 +22,6 @@ EXAMPLES = """\
 
 A newer version of the export, and a changed index, are taken up while it runs. Logs go to standard error, one
 JSON object a line. SIGTERM and Ctrl-C stop it when the accepted requests are answered."""
-HELP = {
-    "batch": "rows that are run at once",
-    "wait_ms": "milliseconds that the first row of a batch waits for others",
-    "queue": "rows that may wait for one signature; more get 429",
-    "in_flight": "requests at once; more get 429",
-    "rows": "rows of one request",
-    "hits": "items that a search may ask for or score anew",
-    "body_bytes": "bytes of one request",
-    "seconds": "seconds that a recording may last",
-    "pixels": "pixels that all pictures of one request may have together",
-    "timeout_s": "seconds to the answer",
-    "poll_s": "seconds between two looks for a newer version or index",
-    "drain_s": "seconds for accepted requests when it stops",
-}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -49,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     for name, field in Settings.model_fields.items():
         option, kind = f"--{name.replace('_', '-')}", type(field.default)
-        text = f"{HELP[name]} (default: {field.default})"
+        text = f"{field.description} (default: %(default)s)"
         parser.add_argument(option, type=kind, default=field.default, metavar="N", help=text)
     parser.add_argument(
         "--json", action="store_true", help="print address and version as JSON when it serves"

@@ -8,17 +8,15 @@ import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vqmm.commands.cli import add_config, add_overrides, local_path
-from vqmm.config import Config, load_config
-from vqmm.data.records import Dataset
 from vqmm.errors import UserError
-from vqmm.training.cluster import task_of
-from vqmm.training.prior_run import prior_config
-from vqmm.training.run_folder import Run, RunFolder, check_run, identity
 from vqmm.training.stop_signals import Interrupted, leaving_on_sigterm
-from vqmm.training.vocoder_run import vocoder_config
+
+if TYPE_CHECKING:
+    from vqmm.config import Config
+    from vqmm.training.run_folder import Run
 
 DESCRIPTION = "Trains a model on prepared data, in a run folder that the same command continues."
 EXAMPLES = """\
@@ -65,6 +63,13 @@ def main(args: argparse.Namespace) -> int:
 
 
 def _train(args: argparse.Namespace) -> int:
+    # Loaded late here and below, so that help and a wrong command line are answered at once.
+    from vqmm.config import load_config
+    from vqmm.training.cluster import task_of
+    from vqmm.training.prior_run import prior_config
+    from vqmm.training.run_folder import RunFolder, check_run, identity
+    from vqmm.training.vocoder_run import vocoder_config
+
     config = load_config(args.config, args.set)
     if config.prior is not None:
         config = prior_config(config, args.tokenizer)
@@ -76,7 +81,6 @@ def _train(args: argparse.Namespace) -> int:
         )
     dataset = _opened(args, config)
     check_run(args.run, config, identity(dataset))
-    # Loaded late, so that a wrong command line is told at once.
     if config.prior is not None:
         from vqmm.training.prior_loop import train_prior
 
@@ -114,6 +118,8 @@ def _train(args: argparse.Namespace) -> int:
 def _opened(args: argparse.Namespace, config: Config) -> Any:
     """The prepared data, or a prior's token files."""
     if args.tokens is None:
+        from vqmm.data.records import Dataset
+
         dataset = Dataset.open(args.data)
         dataset.check(config)
         return dataset

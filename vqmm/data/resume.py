@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,6 +18,7 @@ from vqmm.data.plan import Shard
 from vqmm.data.records import EARLIER_STORED_AS, FORMAT_VERSION
 from vqmm.data.shards import file_sha256, is_shard_name
 from vqmm.errors import UserError
+from vqmm.lock import hold
 
 WORK = ".prepare"  # notes on finished shards, for a restart; gone when all is done
 SPLIT_RULE = "hash of each item"  # of `vqmm.data.splits`; data that was split otherwise is other data
@@ -56,20 +56,14 @@ def claimed(out: Path) -> Iterator[Path]:
         The folder.
 
     Raises:
-        UserError: another process holds it, or `out` is a file.
+        UserError: another process holds it, its file system has no locks, or `out` is a file.
     """
     work = out / WORK
     try:
         work.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
         raise UserError(f"{out} is a file; --out takes a folder") from None
-    with (work / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(
-                f"{out} is in use by another prepare; wait for it or choose another folder"
-            ) from None
+    with hold(work / "lock", f"{out} is in use by another prepare; wait for it or choose another folder"):
         try:
             yield work
         finally:

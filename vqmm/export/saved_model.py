@@ -16,10 +16,10 @@ from vqmm.errors import UserError
 from vqmm.export.metadata import describe
 from vqmm.export.signatures import Signature, serving_signatures
 from vqmm.export.warmup import WARMUP_FILE, write_warmup
+from vqmm.lock import hold
 from vqmm.models import VQVAE
 from vqmm.plain_reason import plain_reason
 from vqmm.system_errors import mend_of
-from vqmm.training.lock import hold
 
 EXTRA = "assets.extra"
 

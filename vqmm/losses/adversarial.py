@@ -7,12 +7,15 @@ from typing import Any
 
 from keras import ops
 
+from vqmm.config import Adversarial
 from vqmm.losses.weighting import masked_mean
+
+DEFAULTS = Adversarial()
 
 KINDS = ("hinge", "nonsaturating")
 
 
-def discriminator_loss(real: Sequence[Any], fake: Sequence[Any], mask: Any, kind: str = "hinge") -> Any:
+def discriminator_loss(real: Sequence[Any], fake: Sequence[Any], mask: Any, kind: str = DEFAULTS.kind) -> Any:
     """Loss of the discriminator, half of its part for real and half for fake items.
 
     Args:
@@ -33,7 +36,7 @@ def discriminator_loss(real: Sequence[Any], fake: Sequence[Any], mask: Any, kind
     return 0.5 * sum(parts) / len(parts)
 
 
-def generator_loss(fake: Sequence[Any], mask: Any, kind: str = "hinge") -> Any:
+def generator_loss(fake: Sequence[Any], mask: Any, kind: str = DEFAULTS.kind) -> Any:
     """Loss of the generator: -fake for `"hinge"`, softplus(-fake) for `"nonsaturating"`; f32 scalar."""
     _check(kind)
     parts = [_mean(-x if kind == "hinge" else ops.softplus(-x), mask) for x in fake]
@@ -69,7 +72,7 @@ def lecam_loss(real: Sequence[Any], fake: Sequence[Any], mask: Any, mean_real: A
     return sum(parts) / len(parts)
 
 
-def adaptive_weight(near: Any, adversarial: Any, most: float = 1e4) -> Any:
+def adaptive_weight(near: Any, adversarial: Any, most: float = DEFAULTS.most) -> Any:
     """Weight at which the adversarial gradient is as long as that of the reconstruction.
 
     Esser et al. 2021, equation 7, with their 1e-4 against division by zero.

@@ -6,11 +6,18 @@ from typing import Any
 
 from keras import ops
 
+from vqmm.config import Loss
 from vqmm.losses.weighting import masked_mean
+
+DEFAULTS = Loss()
 
 
 def agreement_loss(
-    audio_scores: Any, image_scores: Any, paired: Any, temperature: float = 0.1, spread: float = 0.95
+    audio_scores: Any,
+    image_scores: Any,
+    paired: Any,
+    temperature: float = DEFAULTS.temperature,
+    spread: float = DEFAULTS.spread,
 ) -> Any:
     """Surprise that a pair agrees, less a share of the entropy of the codes in use.
 

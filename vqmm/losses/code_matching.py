@@ -6,12 +6,19 @@ from typing import Any
 
 from keras import ops
 
+from vqmm.config import Loss
 from vqmm.losses.contrastive import without_copies
 from vqmm.losses.weighting import masked_mean
 
+DEFAULTS = Loss()
+
 
 def code_matching_loss(
-    audio_scores: Any, image_scores: Any, paired: Any, temperature: float = 0.1, items: Any = None
+    audio_scores: Any,
+    image_scores: Any,
+    paired: Any,
+    temperature: float = DEFAULTS.temperature,
+    items: Any = None,
 ) -> Any:
     """Code-distribution matching (Liu et al. 2022, CMCM), symmetric, by log-softmax.
 

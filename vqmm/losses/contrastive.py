@@ -6,10 +6,15 @@ from typing import Any
 
 from keras import ops
 
+from vqmm.config import Loss
 from vqmm.losses.weighting import masked_mean
 
+DEFAULTS = Loss()
 
-def contrastive_loss(audio: Any, image: Any, paired: Any, temperature: float = 0.1, items: Any = None) -> Any:
+
+def contrastive_loss(
+    audio: Any, image: Any, paired: Any, temperature: float = DEFAULTS.temperature, items: Any = None
+) -> Any:
     """Symmetric InfoNCE (van den Oord et al. 2018, equation 4; Radford et al. 2021).
 
     Args:

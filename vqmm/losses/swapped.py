@@ -6,10 +6,15 @@ from typing import Any
 
 from keras import ops
 
+from vqmm.config import Loss
 from vqmm.losses.weighting import masked_mean
 
+DEFAULTS = Loss()
 
-def sinkhorn(scores: Any, mask: Any, epsilon: float = 0.05, rounds: int = 3) -> Any:
+
+def sinkhorn(
+    scores: Any, mask: Any, epsilon: float = DEFAULTS.sinkhorn_epsilon, rounds: int = DEFAULTS.sinkhorn_rounds
+) -> Any:
     """Soft assignments that use every code equally often (Cuturi 2013; Caron et al. 2020, appendix A).
 
     Args:
@@ -34,9 +39,9 @@ def swapped_loss(
     audio_scores: Any,
     image_scores: Any,
     paired: Any,
-    temperature: float = 0.1,
-    epsilon: float = 0.05,
-    rounds: int = 3,
+    temperature: float = DEFAULTS.temperature,
+    epsilon: float = DEFAULTS.sinkhorn_epsilon,
+    rounds: int = DEFAULTS.sinkhorn_rounds,
 ) -> Any:
     """Swapped prediction (Caron et al. 2020, equation 2) across modalities.
 

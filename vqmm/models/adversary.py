@@ -10,26 +10,13 @@ import keras
 from keras import ops
 
 from vqmm import losses
+from vqmm.config import Adversarial
 from vqmm.losses import adversarial as gan
 from vqmm.models.steps import ramp
 from vqmm.networks import Judgement
 from vqmm.replicas import replica_count, sum_over_replicas
 
-ADVERSARIAL = {
-    "kind": "hinge",
-    "weight": 0.8,
-    "adaptive": True,
-    "most": 1e4,
-    "feature_matching": 0.0,
-    "lecam": 0.0,
-    "r1": 0.0,
-    "discriminator_from": 0,
-    "from_step": 0,
-    "ramp": 0,
-    "hold_above": 0.95,
-    "hold_below": 0.5,
-    "average": 0.999,
-}
+ADVERSARIAL = {**Adversarial().model_dump(), "discriminator_from": 0, "from_step": 0, "ramp": 0}
 SLOW = 0.98  # decay of the moving averages that the hold and LeCam read
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 from keras import ops, tree
 
+from vqmm.config import Sampling
 from vqmm.errors import UserError
 from vqmm.models.autoencoder import MODALITIES
 from vqmm.models.prior import Prior
@@ -17,6 +18,8 @@ from vqmm.models.sampling import drawn, guided, gumbel, least_certain, still_hid
 from vqmm.models.token_layout import HIDDEN, TokenLayout
 from vqmm.networks.transformer import Cache
 from vqmm.sampling_limits import check_limits, check_top_k
+
+DEFAULTS: Any = Sampling()
 
 
 class Settings(NamedTuple):
@@ -36,13 +39,13 @@ class Settings(NamedTuple):
         retries: how often `Generator` draws an item anew that does not give its shared codes again.
     """
 
-    steps: int = 12
-    temperature: float | Mapping[str, float] = 1.0
-    randomness: float = 12.0
-    guidance: float | Mapping[str, float] = 0.0
-    top_k: int = 0
-    top_p: float = 1.0
-    retries: int = 0
+    steps: int = DEFAULTS.steps
+    temperature: float | Mapping[str, float] = DEFAULTS.temperature
+    randomness: float = DEFAULTS.randomness
+    guidance: float | Mapping[str, float] = DEFAULTS.guidance
+    top_k: int = DEFAULTS.top_k
+    top_p: float = DEFAULTS.top_p
+    retries: int = DEFAULTS.retries
 
     def weight(self, section: str) -> float:
         """Of guidance in a section; that of the shared codes, which a label guides, is the largest."""

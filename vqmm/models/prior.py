@@ -9,12 +9,15 @@ import keras
 import numpy as np
 from keras import ops
 
+from vqmm.config import Prior as Spec
 from vqmm.models.dtype_policy import dtype_policy
 from vqmm.models.steps import add_step
 from vqmm.models.token_layout import HIDDEN, TokenLayout
 from vqmm.networks.replica_random import Dropout
 from vqmm.networks.transformer import Cache, TransformerBlock
 from vqmm.replicas import replica_count, sum_over_replicas
+
+DEFAULTS = Spec()
 
 KINDS = ("masked", "autoregressive")
 
@@ -50,13 +53,13 @@ class Prior(keras.Model):
     def __init__(
         self,
         layout: Sequence[Sequence[Any]],
-        dim: int = 64,
-        depth: int = 3,
-        heads: int = 4,
-        dropout: float = 0.1,
-        kind: str = "masked",
+        dim: int = DEFAULTS.dim,
+        depth: int = DEFAULTS.depth,
+        heads: int = DEFAULTS.heads,
+        dropout: float = DEFAULTS.dropout,
+        kind: str = DEFAULTS.kind,
         labels: Sequence[str] = (),
-        label_smoothing: float = 0.0,
+        label_smoothing: float = DEFAULTS.label_smoothing,
         fingerprint: str = "",
         seed: int = 0,
         **kwargs: Any,

@@ -9,6 +9,7 @@ import keras
 from keras import ops
 
 from vqmm import losses
+from vqmm.config import Loss, Model
 from vqmm.models.autoencoder import MODALITIES, PairAutoencoder, items_of
 from vqmm.networks import Decoded, Latents
 from vqmm.replicas import gather_over_replicas
@@ -73,14 +74,9 @@ class VAE(PairAutoencoder):
         private_drop: how often an item must be rebuilt from its shared latents alone.
     """
 
-    WEIGHTS: ClassVar[Mapping[str, float]] = {
-        "reconstruction": 1.0,
-        "likelihood": 0.05,
-        "contrastive": 1.0,
-        "temperature": 0.1,
-        "kl": 0.05,
-        "free_bits": 0.0,
-    }
+    WEIGHTS: ClassVar[Mapping[str, float]] = Loss().model_dump(
+        include={"reconstruction", "likelihood", "contrastive", "temperature", "kl", "free_bits"}
+    )
 
     def __init__(
         self,
@@ -90,7 +86,7 @@ class VAE(PairAutoencoder):
         input_shapes: Mapping[str, Sequence[int]],
         weights: Mapping[str, float] | None = None,
         kl_ramp: int = 0,
-        private_drop: float = 0.3,
+        private_drop: float = Model().private_drop,
         seed: int = 0,
         **kwargs: Any,
     ):

@@ -10,11 +10,15 @@ from keras import ops
 
 from vqmm import losses
 from vqmm.audio import LogMel
+from vqmm.config import AudioSpec
+from vqmm.config import Vocoder as Spec
 from vqmm.models.adversary import Adversary, gradient_length, sight
 from vqmm.models.autoencoder import whole
 from vqmm.models.dtype_policy import dtype_policy
 from vqmm.models.steps import add_step
 from vqmm.replicas import replica_count
+
+DEFAULTS = Spec()
 
 FLOOR = 1e-7  # power that the loss still hears: below that of the log-mel that is given
 
@@ -49,9 +53,9 @@ class Vocoder(Adversary, keras.Model):
         decoder: Any,
         discriminators: Mapping[str, Any],
         adversarial: Mapping[str, Any] | None = None,
-        windows: Sequence[int] = (64, 128, 256, 512, 1024),
-        segment: int = 0,
-        samples: int = 16_384,
+        windows: Sequence[int] = DEFAULTS.windows,
+        segment: int = DEFAULTS.segment,
+        samples: int = AudioSpec().samples,
         seed: int = 0,
         **kwargs: Any,
     ):

@@ -9,6 +9,7 @@ import keras
 from keras import ops
 
 from vqmm import losses
+from vqmm.config import Loss
 from vqmm.models.adversary import Adversary, Verdict, gradient_length, sight
 from vqmm.models.autoencoder import whole
 from vqmm.models.vqvae import VQVAE, Outputs
@@ -40,7 +41,10 @@ class VQGAN(Adversary, VQVAE):
         others: as in `VQVAE`, with the weights `perceptual` and `multiresolution` besides.
     """
 
-    WEIGHTS: ClassVar[Mapping[str, float]] = {**VQVAE.WEIGHTS, "perceptual": 1.0, "multiresolution": 1.0}
+    WEIGHTS: ClassVar[Mapping[str, float]] = {
+        **VQVAE.WEIGHTS,
+        **Loss().model_dump(include={"perceptual", "multiresolution"}),
+    }
 
     def __init__(
         self,

@@ -10,6 +10,7 @@ import numpy as np
 from keras import ops
 
 from vqmm import losses
+from vqmm.config import Loss, Model
 from vqmm.errors import UserError
 from vqmm.models.autoencoder import MODALITIES, PairAutoencoder, items_of
 from vqmm.models.codes import Codes
@@ -17,20 +18,22 @@ from vqmm.networks import Decoded, Latents
 from vqmm.quantizers import Assignment, FineCodes, Quantized
 from vqmm.replicas import gather_over_replicas
 
-WEIGHTS = {
-    "reconstruction": 1.0,
-    "likelihood": 0.05,
-    "contrastive": 1.0,
-    "swapped": 1.0,
-    "agreement": 0.0,
-    "code_matching": 0.0,
-    "cross_commitment": 0.0,
-    "paired_ema": 0.0,
-    "temperature": 0.1,
-    "spread": 0.95,
-    "sinkhorn_epsilon": 0.05,
-    "sinkhorn_rounds": 3,
-}
+WEIGHTS = Loss().model_dump(
+    include={
+        "reconstruction",
+        "likelihood",
+        "contrastive",
+        "swapped",
+        "agreement",
+        "code_matching",
+        "cross_commitment",
+        "paired_ema",
+        "temperature",
+        "spread",
+        "sinkhorn_epsilon",
+        "sinkhorn_rounds",
+    }
+)
 
 
 class Outputs(NamedTuple):
@@ -93,8 +96,8 @@ class VQVAE(PairAutoencoder):
         weights: Mapping[str, float] | None = None,
         align_from: int = 0,
         align_ramp: int = 0,
-        private_drop: float = 0.3,
-        shared_gradient: float = 0.0,
+        private_drop: float = Model().private_drop,
+        shared_gradient: float = Model().shared_gradient,
         seed: int = 0,
         fine: FineCodes | None = None,
         **kwargs: Any,

@@ -8,7 +8,10 @@ from typing import Any, NamedTuple
 import keras
 from keras import ops
 
+from vqmm.config import Discriminator as Spec
 from vqmm.networks.blocks import batch_norm
+
+DEFAULTS = Spec()
 
 NORMS = ("group", "batch")
 GROUPS = 8
@@ -52,9 +55,9 @@ class Discriminator(keras.layers.Layer):
 
     def __init__(
         self,
-        filters: Sequence[int] = (32, 64, 64),
+        filters: Sequence[int] = DEFAULTS.filters,
         scales: int = 1,
-        norm: str = "group",
+        norm: str = DEFAULTS.norm,
         seed: int = 0,
         **kwargs: Any,
     ):

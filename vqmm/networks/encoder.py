@@ -8,9 +8,12 @@ from typing import Any, NamedTuple
 import keras
 from keras import ops
 
+from vqmm.config import Model
 from vqmm.networks.blocks import batch_norm, conv_norm, pool_to, residual_block
 from vqmm.networks.eight_bits import EightBitDense, EightBits
 from vqmm.networks.replica_random import Dropout
+
+DEFAULTS = Model()
 
 LAYOUTS = ("slots", "grid")
 
@@ -60,12 +63,12 @@ class Encoder(keras.layers.Layer):
         self,
         filters: Sequence[int],
         dim: int,
-        layout: str = "slots",
-        slots: int = 8,
+        layout: str = DEFAULTS.layout,
+        slots: int = DEFAULTS.slots,
         pool: Sequence[int] = (4, 2),
         private: bool = True,
         mean_normalised: bool = False,
-        dropout: float = 0.0,
+        dropout: float = DEFAULTS.dropout,
         seed: int = 0,
         eight_bits: bool = False,
         **kwargs: Any,

@@ -8,7 +8,10 @@ from typing import Any
 import keras
 from keras import ops
 
+from vqmm.config import Discriminator as Spec
 from vqmm.networks.discriminator import Discriminator, Judgement
+
+DEFAULTS = Spec()
 
 SOFT = 1e-3  # magnitude below which a bin is not lifted any more
 LIFT = 0.7  # bins are divided by their magnitude to this power: quiet ones show as well
@@ -32,9 +35,9 @@ class SoundDiscriminator(keras.layers.Layer):
 
     def __init__(
         self,
-        windows: Sequence[int] = (128, 256, 512),
-        filters: Sequence[int] = (16, 32, 32),
-        norm: str = "group",
+        windows: Sequence[int],
+        filters: Sequence[int],
+        norm: str = DEFAULTS.norm,
         seed: int = 0,
         **kwargs: Any,
     ):

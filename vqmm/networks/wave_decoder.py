@@ -8,7 +8,10 @@ import keras
 from keras import ops
 
 from vqmm.audio.inverse_stft import InverseSTFT
+from vqmm.config import Vocoder as Spec
 from vqmm.networks.convnext import ConvNeXtBlock
+
+DEFAULTS = Spec()
 
 SILENCE, SPREAD = -5.0, 3.0  # log10 of mel power at rest, and what is about one
 LOUDEST = 6.0  # natural logarithm of a bin's magnitude; a wild guess must not overflow
@@ -43,12 +46,12 @@ class WaveDecoder(keras.layers.Layer):
         self,
         hop_length: int,
         n_fft: int,
-        finer: int = 2,
-        dim: int = 192,
-        depth: int = 4,
-        fine_depth: int = 2,
-        fine_dim: int = 128,
-        kernel: int = 7,
+        finer: int = DEFAULTS.finer,
+        dim: int = DEFAULTS.dim,
+        depth: int = DEFAULTS.depth,
+        fine_depth: int = DEFAULTS.fine_depth,
+        fine_dim: int = DEFAULTS.fine_dim,
+        kernel: int = DEFAULTS.kernel,
         seed: int = 0,
         **kwargs: Any,
     ):

@@ -9,10 +9,13 @@ import keras
 import numpy as np
 from keras import ops
 
+from vqmm.config import Quantizer as Spec
 from vqmm.errors import nearest
 from vqmm.quantizers.estimators import ESTIMATORS, estimate
 from vqmm.quantizers.products import exact_matmul
 from vqmm.replicas import replica_count, sum_over_replicas
+
+DEFAULTS = Spec()
 
 Cluster = Callable[[np.ndarray, int], np.ndarray]
 """From tokens f32[n, E] and a number k to at most k centres f32[<=k, E], as k-means does it."""
@@ -81,7 +84,7 @@ class Quantizer(keras.layers.Layer):
     codes_per_token: int = 1
     distance: str = "euclidean"
 
-    def __init__(self, estimator: str = "straight_through", **kwargs: Any):
+    def __init__(self, estimator: str = DEFAULTS.estimator, **kwargs: Any):
         kwargs.setdefault("dtype", "float32")
         super().__init__(**kwargs)
         if estimator not in ESTIMATORS:

@@ -8,8 +8,11 @@ import keras
 import numpy as np
 from keras import ops
 
+from vqmm.config import Quantizer as Spec
 from vqmm.quantizers.base import Quantized, Quantizer, masked_mse, row_weights
 from vqmm.replicas import replica_count, sum_over_replicas
+
+DEFAULTS = Spec()
 
 MOST_BITS = 30
 MOST_GROUP_BITS = 14
@@ -47,10 +50,10 @@ class LookupFree(Quantizer):
         self,
         bits: int,
         spherical: bool = False,
-        entropy: float = 0.1,
+        entropy: float = DEFAULTS.entropy,
         diversity: float = 1.0,
         inverse_temperature: float = 100.0,
-        commitment: float = 0.25,
+        commitment: float = DEFAULTS.commitment,
         group_bits: int | None = None,
         **kwargs: Any,
     ):

@@ -9,11 +9,14 @@ import keras
 import numpy as np
 from keras import ops
 
+from vqmm.config import Quantizer as Spec
 from vqmm.quantizers.base import Assignment, Cluster, Quantized, Quantizer, masked_mse, row_weights
 from vqmm.quantizers.distinct import distinct_groups
 from vqmm.quantizers.revival import draw_places
 from vqmm.quantizers.search import nearest_rows
 from vqmm.replicas import sum_over_replicas
+
+DEFAULTS = Spec()
 
 DISTANCES = ("cosine", "euclidean")
 UPDATES = ("ema", "gradient")
@@ -57,15 +60,15 @@ class VectorQuantizer(Quantizer):
         self,
         ranges: Mapping[str, int],
         dim: int,
-        distance: str = "cosine",
-        update: str | Mapping[str, str] = "ema",
-        commitment: float = 0.25,
-        decay: float = 0.99,
+        distance: str = DEFAULTS.distance,
+        update: str | Mapping[str, str] = DEFAULTS.update,
+        commitment: float = DEFAULTS.commitment,
+        decay: float = DEFAULTS.decay,
         epsilon: float = 1e-5,
-        revive_below: float = 0.03,
+        revive_below: float = DEFAULTS.revive_below,
         revive_after: int = 100,
         seed: int = 0,
-        estimator: str = "straight_through",
+        estimator: str = DEFAULTS.estimator,
         **kwargs: Any,
     ):
         super().__init__(estimator, **kwargs)

@@ -7,9 +7,12 @@ from typing import Any
 import keras
 from keras import ops
 
+from vqmm.config import Quantizer as Spec
 from vqmm.quantizers.base import Quantized, Quantizer, masked_mse
 from vqmm.quantizers.products import exact_matmul
 from vqmm.quantizers.search import nearest_rows
+
+DEFAULTS = Spec()
 
 
 @keras.saving.register_keras_serializable("vqmm")
@@ -29,7 +32,9 @@ class SimVQ(Quantizer):
         ValueError: fewer than one code, or dim below 2 with the rotation estimator.
     """
 
-    def __init__(self, num_codes: int, dim: int, commitment: float = 0.25, seed: int = 0, **kwargs: Any):
+    def __init__(
+        self, num_codes: int, dim: int, commitment: float = DEFAULTS.commitment, seed: int = 0, **kwargs: Any
+    ):
         super().__init__(**kwargs)
         if num_codes < 1 or dim < 1:
             raise ValueError(f"num_codes={num_codes}, dim={dim}; both are at least 1")

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from vqmm.atomic import appending, replacing, write_atomic
 from vqmm.errors import UserError
-from vqmm.training.lock import hold
+from vqmm.lock import hold
 
 FORMAT_VERSION = 2
 POINTER = "index.json"

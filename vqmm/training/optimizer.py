@@ -179,9 +179,9 @@ class ReplicaClippedAdam(keras.optimizers.Adam):
 
     def __init__(
         self,
-        learning_rate: Any = 1e-3,
+        learning_rate: Any,
         weight_decay: float | None = None,
-        clip_norm: float = 1.0,
+        clip_norm: float = Train().clip_norm,
         restartable: Sequence[int] = (),
         **kwargs: Any,
     ):

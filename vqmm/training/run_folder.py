@@ -13,11 +13,11 @@ from typing import Any, Protocol
 from vqmm.atomic import replacing, write_atomic
 from vqmm.config import Config, load_config, save_config
 from vqmm.errors import UserError
+from vqmm.lock import hold
 from vqmm.tokens import check_fingerprint
 from vqmm.training.check_schedule import check_schedule, has_codes
 from vqmm.training.cluster import task_of
 from vqmm.training.differences import Difference, differences
-from vqmm.training.lock import hold
 
 # What the same run may be continued with. `train.steps` may only grow; `train.continuation` says what
 # becomes of the learning rate where the run has ended, and may change then alone.
