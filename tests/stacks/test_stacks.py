@@ -23,10 +23,11 @@ from vqmm.training.run_folder import Run, open_run
 
 HERE = Path(__file__).parent
 MODALITIES = write_files.MODALITIES
-# Latents of unit length. Measured between the stacks: 4e-7. Codes win by `write_files.LEAST_MARGIN` or more.
+# For processors that round otherwise: on the one that wrote the files, latents and rebuilt values of both stacks were
+# equal to the bit. Codes win by `write_files.LEAST_MARGIN` or more.
 LATENT_TOLERANCE = 1e-5
 REBUILT_TOLERANCE = 1e-4
-LOSS_TOLERANCE = 1e-2
+LOSS_TOLERANCE = 1e-4  # measured: 4e-7
 
 both_modalities = pytest.mark.parametrize("modality", MODALITIES)
 
@@ -125,9 +126,14 @@ def test_a_run_is_continued_as_on_the_stack_that_began_it(files: Files, tmp_path
     assert loss == pytest.approx(files.expected["continued_loss"], rel=LOSS_TOLERANCE)
 
 
-def test_the_files_are_of_two_stacks() -> None:
-    versions = [
-        json.loads((HERE / name / "expected.json").read_text())["versions"] for name in ("oldest", "newest")
-    ]
-    assert versions[0]["tensorflow"].startswith("2.17.") and versions[0]["numpy"].startswith("1.26.")
-    assert versions[1]["tensorflow"] > versions[0]["tensorflow"] and versions[1]["numpy"].startswith("2.")
+def test_both_stacks_prepared_the_same_bytes() -> None:
+    oldest, newest = (
+        json.loads((HERE / name / "expected.json").read_text()) for name in ("oldest", "newest")
+    )
+    assert oldest["versions"]["tensorflow"].startswith("2.17.") and oldest["versions"]["numpy"].startswith(
+        "1.26."
+    )
+    assert newest["versions"]["tensorflow"] > oldest["versions"]["tensorflow"]
+    assert newest["versions"]["numpy"].startswith("2.")
+    assert oldest["checksums"] == newest["checksums"]
+    assert oldest["decoded_sha256"] == newest["decoded_sha256"]
