@@ -23,8 +23,8 @@ from vqmm.training.run_folder import Run, open_run
 
 HERE = Path(__file__).parent
 MODALITIES = write_files.MODALITIES
-# For processors that round otherwise: on the one that wrote the files, latents and rebuilt values of both stacks were
-# equal to the bit. Codes win by `write_files.LEAST_MARGIN` or more.
+# For processors that round otherwise: on the one that wrote the files, latents and rebuilt values of both
+# stacks were equal to the bit. Codes win by `write_files.LEAST_MARGIN` or more.
 LATENT_TOLERANCE = 1e-5
 REBUILT_TOLERANCE = 1e-4
 LOSS_TOLERANCE = 1e-4  # measured: 4e-7
