@@ -54,7 +54,10 @@ demo: $(STAMP)  ## prepare, train, evaluate, index, export and query spoken and 
 
 # TensorFlow keeps some 240 MB of each training run until its process ends: tests that train get processes of their own.
 APART := tests/training tests/pipelines
-OLDEST_PART := tests/data tests/quantizers tests/export tests/stacks
+# Decoding, records and batches, quantizers, exports, and files of both stacks.
+OLDEST_PART := $(addprefix tests/data/test_,decode.py records.py stored_items.py batches.py prepare.py read_audio.py) \
+  $(addprefix tests/quantizers/test_,family.py nearest.py exactness.py search.py) \
+  $(addprefix tests/export/test_,saved_model.py litert.py parity.py) tests/stacks
 PYTEST = $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 test: $(STAMP)  ## all tests but those marked slow, soak or fuzz
