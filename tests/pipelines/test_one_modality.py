@@ -35,7 +35,10 @@ def write_items(folder, modality):
 
 @pytest.mark.parametrize(
     ("kind", "modality", "figure"),
-    [("vae", "image", "psnr"), ("vqvae", "audio", "log_mel_l1")],
+    [
+        pytest.param("vae", "image", "psnr", marks=pytest.mark.slow),
+        ("vqvae", "audio", "log_mel_l1"),
+    ],
 )
 def test_one_modality_from_manifest_to_page(verb, tiny_config, tmp_path, kind, modality, figure):
     write_items(tmp_path, modality)
