@@ -1,5 +1,7 @@
 """What is drawn and carried over, on tones and stripes."""
 
+import sys
+
 import numpy as np
 import pytest
 
@@ -23,11 +25,25 @@ def of_kind(config, kind):
     return Config.model_validate(tree)
 
 
+@pytest.fixture(scope="module")
+def trained_once():
+    """Trains the networks in whose features models are compared once: they do not depend on the model."""
+    kept = {}
+
+    def fit_once(model, material, seed):
+        if not kept:
+            kept.update(extractors.fit_extractors(model, material, seed))
+        return kept
+
+    return fit_once
+
+
 @pytest.fixture(scope="module", params=["vqvae", "vae"])
-def judged(request, tiny_data, config):
+def judged(request, tiny_data, config, trained_once):
     patch = pytest.MonkeyPatch()
     patch.setattr(extractors, "FEWEST", 8)
     patch.setattr(extractors, "STEPS", 60)
+    patch.setattr(sys.modules[judge.__module__], "fit_extractors", trained_once)
     settings = of_kind(config, request.param)
     model = build_model(settings)
     material = gather_material(model, tiny_data, settings, "test")
