@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -10,7 +12,10 @@ from vqmm.config import Config
 from vqmm.data.records import Dataset
 from vqmm.encoding import encode_split
 from vqmm.export.samples import sample_items
+from vqmm.export.saved_model import write_saved_model
 from vqmm.models import VQVAE, build_model
+
+MadeOnce = Callable[[str, Callable[[Path], object]], Path]
 
 
 class Codec(NamedTuple):
@@ -30,3 +35,20 @@ def codec_of(config: Config, data: Dataset) -> Codec:
     model.quantizer.place("shared", tokens[places])
     model.quantizer.start()
     return Codec(model, config, sample_items(data, config, "test", 100))
+
+
+def shared_codec(config: Config, data: Dataset, made_once: MadeOnce) -> Codec:
+    """Returns `codec_of`, with the same weights in all processes of the tests."""
+    codec = codec_of(config, data)
+
+    def write(folder: Path) -> None:
+        folder.mkdir()
+        codec.model.save_weights(folder / "model.weights.h5")
+
+    codec.model.load_weights(made_once("codec", write) / "model.weights.h5")
+    return codec
+
+
+def shared_export(codec: Codec, made_once: MadeOnce) -> Path:
+    """Returns the folder of versions of the SavedModel of `shared_codec`. No test changes it."""
+    return made_once("export", lambda folder: write_saved_model(codec.model, codec.config, folder))

@@ -1,7 +1,6 @@
 """Prepared data at a URL: read as from a folder, and told what is wrong with it."""
 
 import functools
-import subprocess
 import sys
 import threading
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -12,11 +11,10 @@ import numpy as np
 import pytest
 import yaml
 
+from vqmm.commands.launch import launch
 from vqmm.data.places import is_url, local_file, located
 from vqmm.data.records import Dataset
 from vqmm.errors import UserError
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -99,20 +97,23 @@ def test_paths_stay_paths(tmp_path):
         assert same == tmp_path / "a"
 
 
-def test_the_real_command_trains_on_data_of_a_server(server, tiny_config, tiny_data, tmp_path):
+def test_the_command_trains_on_data_of_a_server(
+    server, tiny_config, tiny_data, nudging_steps, tmp_path, capsys
+):
     config = tmp_path / "tiny.yaml"
     config.write_text(yaml.safe_dump(tiny_config.model_dump(mode="json")))
-    base = [sys.executable, "-m", "pipelines.train", "--config", str(config)]
 
     def called(*words):
-        return subprocess.run([*base, *words], cwd=ROOT, capture_output=True, text=True, timeout=300)
+        with pytest.raises(SystemExit) as stop:
+            launch("train", ["--config", str(config), *words])
+        return stop.value.code, capsys.readouterr().err
 
-    done = called("--data", server, "--run", str(tmp_path / "run"), "--set", "train.steps=6")
-    assert done.returncode == 0, done.stderr
+    status, said = called("--data", server, "--run", str(tmp_path / "run"), "--set", "train.steps=6")
+    assert status == 0, said
     assert (tmp_path / "run" / "model.keras").is_file()
     assert tiny_data.checksum in (tmp_path / "run" / "data.json").read_text()
-    refused = called("--data", server, "--run", "s3://bucket/run")
-    assert refused.returncode == 2 and "'s3://bucket/run' is a URL" in refused.stderr
-    assert not (ROOT / "s3:").exists()
-    gone = called("--data", f"{server}/elsewhere", "--run", str(tmp_path / "other"))
-    assert gone.returncode == 2 and "holds no dataset.json" in gone.stderr
+    status, said = called("--data", server, "--run", "s3://bucket/run")
+    assert status == 2 and "'s3://bucket/run' is a URL" in said
+    assert not Path("s3:").exists()
+    status, said = called("--data", f"{server}/elsewhere", "--run", str(tmp_path / "other"))
+    assert status == 2 and "holds no dataset.json" in said

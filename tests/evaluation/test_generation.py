@@ -1,5 +1,7 @@
 """What is drawn and carried over, on tones and stripes."""
 
+import sys
+
 import numpy as np
 import pytest
 
@@ -23,11 +25,36 @@ def of_kind(config, kind):
     return Config.model_validate(tree)
 
 
+@pytest.fixture(scope="module")
+def model(config):
+    return build_model(config)
+
+
+@pytest.fixture(scope="module")
+def gathered(model, tiny_data, config):
+    """Items of both splits, as the untrained model encodes them."""
+    return gather_material(model, tiny_data, config, "test")
+
+
+@pytest.fixture(scope="module")
+def trained_once():
+    """Trains the networks in whose features models are compared once: they do not depend on the model."""
+    kept = {}
+
+    def fit_once(model, material, seed):
+        if not kept:
+            kept.update(extractors.fit_extractors(model, material, seed))
+        return kept
+
+    return fit_once
+
+
 @pytest.fixture(scope="module", params=["vqvae", "vae"])
-def judged(request, tiny_data, config):
+def judged(request, tiny_data, config, trained_once):
     patch = pytest.MonkeyPatch()
     patch.setattr(extractors, "FEWEST", 8)
     patch.setattr(extractors, "STEPS", 60)
+    patch.setattr(sys.modules[judge.__module__], "fit_extractors", trained_once)
     settings = of_kind(config, request.param)
     model = build_model(settings)
     material = gather_material(model, tiny_data, settings, "test")
@@ -105,45 +132,39 @@ def test_codes_are_drawn_place_by_place_from_the_training_split(judged):
     np.testing.assert_allclose(drawn["image"], np.repeat(wanted, 3, 0), atol=1e-6)
 
 
-def test_without_labels_features_are_of_quarter_turns(tiny_data, config, monkeypatch):
+def test_without_labels_features_are_of_quarter_turns(model, gathered, monkeypatch):
     monkeypatch.setattr(extractors, "FEWEST", 8)
     monkeypatch.setattr(extractors, "STEPS", 20)
-    model = build_model(config)
-    material = gather_material(model, tiny_data, config, "test")
-    side = material.training["image"]
+    side = gathered.training["image"]
     unknown = side._replace(encoded=side.encoded._replace(labels=np.full(24, -1)))
-    found = extractors.fit_extractors(model, material._replace(training={"image": unknown}), 0)
+    found = extractors.fit_extractors(model, gathered._replace(training={"image": unknown}), 0)
     assert set(found) == {"image"} and found["image"].kind == "turns"
     assert found["image"].features(side.inputs).shape == (24, 64)
 
 
-def test_items_of_a_label_that_training_lacks_are_left_out(tiny_data, config, monkeypatch):
+def test_items_of_a_label_that_training_lacks_are_left_out(model, gathered, monkeypatch):
     monkeypatch.setattr(extractors, "FEWEST", 8)
     monkeypatch.setattr(extractors, "STEPS", 20)
-    model = build_model(config)
-    material = gather_material(model, tiny_data, config, "test")
-    train = material.training["image"]
+    train = gathered.training["image"]
     few = train.encoded.labels > 0
     train = train._replace(inputs=train.inputs[few], encoded=train.encoded.rows(few))
-    found = extractors.fit_extractors(model, material._replace(training={"image": train}), 0)["image"]
+    found = extractors.fit_extractors(model, gathered._replace(training={"image": train}), 0)["image"]
     assert (found.kind, found.labels, found.unknown_labels) == ("labels", (1, 2, 3), 2)
     assert found.to_json()["unknown_labels"] == 2
-    right = found.probabilities(material.sides["image"].inputs).argmax(1) == np.arange(8) % 4
+    right = found.probabilities(gathered.sides["image"].inputs).argmax(1) == np.arange(8) % 4
     assert found.taught.accuracy == pytest.approx(right[np.arange(8) % 4 > 0].mean())
 
 
-def test_too_few_items_are_not_compared_as_sets(tiny_data, config, monkeypatch):
+def test_too_few_items_are_not_compared_as_sets(model, gathered, monkeypatch):
     monkeypatch.setattr(extractors, "FEWEST", 8)
-    model = build_model(config)
-    material = gather_material(model, tiny_data, config, "test")
-    few = {name: side._replace(inputs=side.inputs[:4]) for name, side in material.sides.items()}
-    assert extractors.fit_extractors(model, material._replace(sides=few), 0) == {}
+    few = {name: side._replace(inputs=side.inputs[:4]) for name, side in gathered.sides.items()}
+    assert extractors.fit_extractors(model, gathered._replace(sides=few), 0) == {}
 
 
-def test_clips_are_told_whose_ratio_of_signal_to_distortion_is_no_number(tiny_data, config, monkeypatch):
-    model = build_model(config)
-    material = gather_material(model, tiny_data, config, "test")
-    sounds = material.sides["audio"]._replace(inputs=material.sides["audio"].inputs.copy())
+def test_clips_are_told_whose_ratio_of_signal_to_distortion_is_no_number(
+    model, gathered, config, monkeypatch
+):
+    sounds = gathered.sides["audio"]._replace(inputs=gathered.sides["audio"].inputs.copy())
     sounds.inputs[0] = 0.0
 
     def griffin_lim(mels, settings):
@@ -154,7 +175,7 @@ def test_clips_are_told_whose_ratio_of_signal_to_distortion_is_no_number(tiny_da
 
     monkeypatch.setattr(reconstruction, "waveforms", griffin_lim)
     cases = Cases()
-    alone = material._replace(sides={"audio": sounds}, training={})
+    alone = gathered._replace(sides={"audio": sounds}, training={})
     found = reconstruction.reconstruction_section(model, alone, config, cases=cases)["audio"]
     assert found["si_sdr_clips"] == {"silent_originals": 1, "silent_rebuilt": 1, "exact": 1}
     held = cases["reconstruction.audio.si_sdr"]

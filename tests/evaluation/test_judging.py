@@ -26,9 +26,25 @@ def model(config):
 
 
 @pytest.fixture(scope="module")
+def gathered(model, tiny_data, config):
+    """Items of both splits, as the model encodes them."""
+    return gather_material(model, tiny_data, config, "test")
+
+
+@pytest.fixture(scope="module")
 def figures(model, tiny_data, config):
     log = [{"step": 12, "split": "train", "seconds": 3.0, "loss": 1.0}]
     return evaluate(model, tiny_data, config, "test", log)
+
+
+@pytest.fixture(scope="module")
+def vae(tiny_data, config):
+    """The same without codes: its config, the model and its figures."""
+    tree = config.model_dump()
+    tree["model"]["kind"] = "vae"
+    config = Config.model_validate(tree)
+    model = build_model(config)
+    return config, model, evaluate(model, tiny_data, config, "test")
 
 
 def is_figure(tree):
@@ -85,30 +101,32 @@ def test_cases_are_what_the_figures_are_means_of(tiny_data, config, kind):
         assert set(held.ids) <= set(material.sides[source].encoded.ids)
 
 
-def test_the_very_item_is_asked_for_where_pairs_are_finer_than_labels(model, tiny_data, config, figures):
+def test_the_very_item_is_asked_for_where_pairs_are_finer_than_labels(
+    model, tiny_data, config, figures, gathered
+):
     assert "retrieval_same_item" not in figures
-    held = gather_material(model, tiny_data, config, "test")
     sides = {
         name: side._replace(encoded=side.encoded._replace(items=np.arange(8)))
-        for name, side in held.sides.items()
+        for name, side in gathered.sides.items()
     }
-    paired = held._replace(sides=sides, pair_by="item")
+    paired = gathered._replace(sides=sides, pair_by="item")
     found = judge(model, paired, tiny_data, config, "test")
     assert found["relevance"] == "label"
     assert found["retrieval_same_item"]["audio_to_image"]["exact"]["r1"]["chance"] == pytest.approx(1 / 8)
     assert found["codebook"]["pair_agreement"]["n"] == 8
 
 
-def test_evaluation_reports_what_its_intervals_assume_and_how_labels_count(model, tiny_data, config, figures):
+def test_evaluation_reports_what_its_intervals_assume_and_how_labels_count(
+    model, tiny_data, config, figures, gathered
+):
     assert figures["intervals"]["unit"] == "item" and "voice" in figures["intervals"]["note"]
     assert "relevance_note" not in figures  # all items have a label
-    held = gather_material(model, tiny_data, config, "test")
     labels = np.where(np.arange(8) == 0, 3, -1)
     sides = {
         name: side._replace(encoded=side.encoded._replace(items=np.arange(8), labels=labels))
-        for name, side in held.sides.items()
+        for name, side in gathered.sides.items()
     }
-    found = judge(model, held._replace(sides=sides, training={}), tiny_data, config, "test")
+    found = judge(model, gathered._replace(sides=sides, training={}), tiny_data, config, "test")
     assert found["relevance"] == "item" and found["relevance_note"].startswith("2 of 16 items have a label")
     assert found["retrieval"]["audio_to_image"]["exact"]["map"]["n"] == 8  # none is dropped
 
@@ -132,14 +150,10 @@ def test_a_grid_has_tokens_without_places(tiny_data, config):
 @pytest.mark.parametrize(("modality", "missing"), [("image", "recordings"), ("audio", "pictures")])
 @pytest.mark.parametrize("kind", ["vqvae", "vae"])
 def test_one_modality_alone_is_judged_as_beside_the_other(
-    model, tiny_data, config, figures, kind, modality, missing
+    model, tiny_data, config, figures, vae, kind, modality, missing
 ):
-    tree = config.model_dump()
-    tree["model"]["kind"] = kind
-    config = Config.model_validate(tree)
     if kind == "vae":
-        model = build_model(config)
-        figures = evaluate(model, tiny_data, config, "test")
+        config, model, figures = vae
     counts = {split: {**held, missing: 0} for split, held in tiny_data.counts.items()}
     alone = evaluate(model, dataclasses.replace(tiny_data, counts=counts), config, "test")
     asked_for_the_other = {"retrieval", "transfer", "relevance", "label_supervision", "scorers"}
@@ -159,10 +173,9 @@ def test_one_modality_alone_is_judged_as_beside_the_other(
     assert alone["cost"][names[modality]] == figures["cost"][names[modality]]
 
 
-def test_reconstruction_by_hand(model, tiny_data, config):
-    material = gather_material(model, tiny_data, config, "test")
-    found = reconstruction_section(model, material, config)
-    image, audio = material.sides["image"], material.sides["audio"]
+def test_reconstruction_by_hand(model, config, gathered):
+    found = reconstruction_section(model, gathered, config)
+    image, audio = gathered.sides["image"], gathered.sides["audio"]
     codes = Codes(image.encoded.shared, image.encoded.private)
     rebuilt = np.asarray(model.decode(codes, "image"))
     errors = ((rebuilt - image.inputs) ** 2).mean(axis=(1, 2, 3))

@@ -5,18 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from codec_of import Codec, codec_of
+from codec_of import Codec, MadeOnce, shared_codec, shared_export
 
 from vqmm.config import Config
 from vqmm.data.records import Dataset
-from vqmm.export.saved_model import write_saved_model
 
 
 @pytest.fixture(scope="session")
-def codec(tiny_config: Config, tiny_data: Dataset) -> Codec:
-    return codec_of(tiny_config, tiny_data)
+def codec(tiny_config: Config, tiny_data: Dataset, made_once: MadeOnce) -> Codec:
+    return shared_codec(tiny_config, tiny_data, made_once)
 
 
 @pytest.fixture(scope="session")
-def exported(codec: Codec, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_saved_model(codec.model, codec.config, tmp_path_factory.mktemp("export") / "saved_model")
+def exported(codec: Codec, made_once: MadeOnce) -> Path:
+    return shared_export(codec, made_once) / "1"

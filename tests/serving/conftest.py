@@ -8,12 +8,11 @@ from typing import NamedTuple
 
 import httpx
 import pytest
-from codec_of import Codec, codec_of
+from codec_of import Codec, MadeOnce, shared_codec, shared_export
 from in_process import client_of
 
 from vqmm.config import Config
 from vqmm.data.records import Dataset
-from vqmm.export.saved_model import write_saved_model
 from vqmm.retrieval.model_index import add_split, index_for
 from vqmm.serving.app import create_app
 from vqmm.serving.service import Service
@@ -37,11 +36,12 @@ class Served(NamedTuple):
 
 @pytest.fixture(scope="session")
 def served(
-    tiny_config: Config, tiny_data: Dataset, tmp_path_factory: pytest.TempPathFactory
+    tiny_config: Config, tiny_data: Dataset, made_once: MadeOnce, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Served]:
-    codec = codec_of(tiny_config, tiny_data)
+    codec = shared_codec(tiny_config, tiny_data, made_once)
     folder = tmp_path_factory.mktemp("served")
-    write_saved_model(codec.model, codec.config, folder / "export" / "saved_model")
+    (folder / "export").mkdir()
+    (folder / "export" / "saved_model").symlink_to(shared_export(codec, made_once))
     index = index_for(codec.model, codec.config, vectors=True)
     add_split(index, codec.model, tiny_data, codec.config, "test")
     index.set_lists(2)
