@@ -1,6 +1,7 @@
 """The files of `deploy/`, as far as they can be checked without containers."""
 
 import argparse
+import tomllib
 from pathlib import Path
 
 import kubernetes_validate
