@@ -116,8 +116,9 @@ bench-export: $(STAMP)  ## latency and size of Keras, SavedModel and LiteRT, of 
 
 PEERS := .venv-peers/installed
 
+# Some peers are older than the newest Python.
 $(PEERS): pyproject.toml
-	test -x .venv-peers/bin/python || $(PYTHON) -m venv .venv-peers
+	test -x .venv-peers/bin/python || $(OLDEST_PYTHON) -m venv .venv-peers
 	.venv-peers/bin/python -m pip install --quiet -e ".[bench]"
 	.venv-peers/bin/python -m pip install --quiet --no-deps descript-audio-codec==1.0.0  # its pins exclude TensorFlow
 	touch $@

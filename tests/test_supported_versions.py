@@ -54,8 +54,10 @@ def jobs() -> dict[str, Any]:
 def test_every_supported_python_is_named_where_pythons_are_named() -> None:
     allowed = SpecifierSet(PROJECT["project"]["requires-python"])
     assert [python for python in (f"3.{minor}" for minor in range(30)) if python in allowed] == PYTHONS
-    prefix = "Programming Language :: Python :: "
-    classifiers = [line.removeprefix(prefix) for line in PROJECT["project"]["classifiers"] if prefix in line]
+    prefix = "Programming Language :: Python :: 3."
+    classifiers = [
+        "3." + line.removeprefix(prefix) for line in PROJECT["project"]["classifiers"] if prefix in line
+    ]
     assert classifiers == PYTHONS
     assert (ROOT / ".ci" / "python-versions").read_text().split() == PYTHONS[::-1]
     assert jobs()["newest"]["strategy"]["matrix"]["python"] == PYTHONS

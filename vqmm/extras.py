@@ -35,6 +35,7 @@ CORE: Mapping[str, str] = {
     "threadpoolctl": "threadpoolctl",
     "joblib": "joblib",
     "filelock": "filelock",
+    "lazy_loader": "lazy-loader",
 }
 
 

@@ -92,7 +92,10 @@ def _devices() -> list[str]:
 def _decoders(faults: dict[str, str]) -> dict[str, str]:
     found = {}
     if "tensorflow" not in faults and "soundfile" not in faults:
-        found["FLAC in shards"] = _flac_decoder()
+        from vqmm.data.flac_decoder import flac_decoder
+
+        chosen = flac_decoder()
+        found["FLAC in shards"] = f"{chosen.name}: {chosen.reason}"
     if "soundfile" not in faults:
         import soundfile
 
@@ -108,14 +111,6 @@ def _decoders(faults: dict[str, str]) -> dict[str, str]:
         formats = [name for name in IMAGE_FORMATS if name in Image.OPEN]
         found["pictures"] = f"{', '.join(formats)}, by Pillow {Image.__version__}"
     return found
-
-
-def _flac_decoder() -> str:
-    try:
-        chosen = importlib.import_module("vqmm.data.flac_decoder").flac_decoder()
-    except ModuleNotFoundError:
-        return "libsndfile"
-    return f"{chosen.name}: {chosen.reason}"
 
 
 def _missing_parts(verb: str, extras: dict[str, list[str]]) -> list[str]:

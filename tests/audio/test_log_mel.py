@@ -36,7 +36,7 @@ def reference(audio: np.ndarray, layer: LogMel) -> np.ndarray:
     return power.T[: len(audio) // layer.hop_length]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     sample_rate=st.sampled_from([8_000, 11_025, 16_000, 44_100]),
     n_fft=st.sampled_from([64, 200, 256, 401, 512, 1024]),

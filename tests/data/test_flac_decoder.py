@@ -62,7 +62,7 @@ def unchosen() -> Iterator[None]:
 def test_all_decoders_give_the_stored_samples_to_the_bit(decode: object) -> None:
     in_graph = tf.function(decode, input_signature=[tf.TensorSpec([], tf.string)])
 
-    @hypothesis.settings(deadline=None, max_examples=60)
+    @hypothesis.settings(max_examples=60)
     @hypothesis.given(noises | tones)
     def holds(samples: np.ndarray) -> None:
         data = encode_audio(samples, 16_000, "flac")

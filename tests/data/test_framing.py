@@ -25,7 +25,7 @@ def _extent(framed: Picture, paper: float) -> tuple[int, int, int, int]:
     return int(across[0]), int(down[0]), int(across[-1]) + 1, int(down[-1]) + 1
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(left=st.integers(1, 30), top=st.integers(1, 30), wide=st.integers(8, 40), high=st.integers(8, 40))
 def test_trim_centres_the_figure_with_the_margin_whatever_its_place(
     left: int, top: int, wide: int, high: int

@@ -4,7 +4,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from records_of import pictures_of, recordings_of
 
@@ -23,7 +23,6 @@ def pairings(draw):
     return np.array(audio, np.int64), np.array(image, np.int64), seed
 
 
-@settings(deadline=None)
 @given(pairings(), st.integers(0, 50))
 def test_an_epoch_shows_everything_and_pairs_within_groups(groups, number):
     audio, image, seed = groups
@@ -49,7 +48,6 @@ def test_an_epoch_shows_everything_and_pairs_within_groups(groups, number):
             assert max(of_group) - min(of_group) <= 1
 
 
-@settings(deadline=None)
 @given(pairings(), st.integers(0, 40), st.integers(1, 17))
 def test_a_batch_is_a_piece_of_the_epochs_laid_end_to_end(groups, step, size):
     audio, image, seed = groups

@@ -178,7 +178,7 @@ def test_an_ogg_cut_between_pages_is_noted(tmp_path: Path) -> None:
         recording(tmp_path / "a", data[: last + 40])
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(
     kind=st.sampled_from(sorted(FORMATS)),
     cut=st.floats(0.02, 1.0),

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from vqmm.data import splits
@@ -18,7 +18,6 @@ def _rows(items: list[str]) -> list[Row]:
     return [Row(number, f"r{number}", None, None, item) for number, item in enumerate(items, 1)]
 
 
-@settings(deadline=None)
 @given(items=st.lists(st.text("abcdef", min_size=1, max_size=3), max_size=60), seed=st.integers(0, 9))
 def test_an_item_lies_in_one_split_whatever_the_order_of_rows(items: list[str], seed: int) -> None:
     rows = assign_splits(_rows(items), seed)
@@ -59,7 +58,6 @@ def _filed(pairs: list[tuple[int, int]]) -> tuple[list[Row], dict[Path, str]]:
 pairs = st.lists(st.tuples(st.integers(0, 40), st.integers(0, 40)), max_size=30)
 
 
-@settings(deadline=None)
 @given(pairs=pairs, seed=st.integers(0, 9))
 def test_equal_content_under_many_names_lies_in_one_split(pairs: list[tuple[int, int]], seed: int) -> None:
     rows, contents = _filed(pairs)
@@ -70,7 +68,6 @@ def test_equal_content_under_many_names_lies_in_one_split(pairs: list[tuple[int,
                 assert where.setdefault(contents[file], row.split) == row.split
 
 
-@settings(deadline=None)
 @given(old=pairs, new=pairs, seed=st.integers(0, 9), data=st.data())
 def test_rows_that_come_go_or_change_places_move_no_others(
     old: list[tuple[int, int]], new: list[tuple[int, int]], seed: int, data: st.DataObject

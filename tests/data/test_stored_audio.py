@@ -20,7 +20,7 @@ FORMS = ("wav", "flac")
 signals = hypothesis.extra.numpy.arrays(np.int16, hypothesis.strategies.integers(0, 200))
 
 
-@hypothesis.settings(deadline=None, max_examples=50)
+@hypothesis.settings(max_examples=50)
 @hypothesis.given(signals)
 def test_both_forms_hold_the_same_samples(samples: np.ndarray) -> None:
     for form in FORMS:

@@ -24,7 +24,7 @@ def written(path: Path, records: list[Record]) -> Path:
 
 
 @given(st.lists(st.tuples(st.binary(max_size=40), st.text(max_size=5)), max_size=8))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_items_are_those_that_tensorflow_reads(tmp_path_factory, items):
     """Also where an item's bytes come up in its own id or in the framing."""
     records = [Record(text, n, -1, data, caption=text) for n, (data, text) in enumerate(items)]

@@ -52,7 +52,7 @@ def _nested(children: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
 TYPES = st.recursive(st.sampled_from(FLAT), _nested, max_leaves=3)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.data())
 def test_any_type_of_parquet_is_text_or_one_line(data: st.DataObject) -> None:
     kind, values = data.draw(TYPES)

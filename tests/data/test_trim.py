@@ -27,7 +27,7 @@ def _bounds(trimmed: Audio, whole: Audio) -> tuple[float, float]:
     return begin / RATE, (begin + trimmed.size) / RATE
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(before=st.floats(0.0, 2.0), after=st.floats(0.0, 2.0), level=st.floats(-40, 0))
 def test_keeps_the_sound_and_a_margin(before: float, after: float, level: float) -> None:
     whole = _placed(_burst(), before, after) * np.float32(10 ** (level / 20))

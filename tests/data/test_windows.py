@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import tensorflow as tf
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from vqmm.data.windows import cut, loudest_start, window_start
@@ -20,7 +20,6 @@ def read(samples: np.ndarray, start: int, window: int) -> np.ndarray:
     )
 
 
-@settings(deadline=None)
 @given(SAMPLES, st.integers(1, 70))
 def test_the_loudest_window_has_the_most_energy(samples, window):
     starts = range(max(len(samples) - window, 0) + 1)
@@ -28,7 +27,6 @@ def test_the_loudest_window_has_the_most_energy(samples, window):
     assert int(loudest_start(tf.constant(samples), window)) == int(np.argmax(energies))
 
 
-@settings(deadline=None)
 @given(SAMPLES, st.integers(1, 70), st.floats(-0.5, 0.5))
 def test_a_window_stays_in_the_recording_or_centres_it(samples, window, jitter):
     loudest = int(loudest_start(tf.constant(samples), window))
@@ -42,7 +40,6 @@ def test_a_window_stays_in_the_recording_or_centres_it(samples, window, jitter):
         assert 0 <= before - after <= 1
 
 
-@settings(deadline=None)
 @given(st.lists(SAMPLES, min_size=1, max_size=4), st.integers(1, 40), st.data())
 def test_cut_reads_each_recording_and_zeros_beyond(recordings, window, data):
     lengths = np.array([len(r) for r in recordings])

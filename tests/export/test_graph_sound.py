@@ -14,7 +14,7 @@ TRIM = tf.function(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     seed=st.integers(0, 2**31),
     stretches=st.lists(
@@ -58,7 +58,7 @@ def test_what_lies_above_the_band_is_gone():
 
 
 @given(st.lists(st.floats(-10, 10, width=32), min_size=1, max_size=30), st.sampled_from([10.0, 50.0, 99.0]))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_percentiles_are_those_of_numpy(values, share):
     found = percentile(tf.constant(values, tf.float64), share)
     np.testing.assert_allclose(found, np.percentile(np.float64(values), share), rtol=1e-9, atol=1e-9)

@@ -86,7 +86,7 @@ def alone(codec, exported, tmp_path_factory):
     np.savez(folder / "in.npz", **inputs)
     command = [sys.executable, "-c", ALONE, str(exported), str(folder / "in.npz"), str(folder / "out.npz")]
     env = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
-    done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-2000:]
     said = json.loads(done.stdout.strip().splitlines()[-1])
     return inputs, dict(np.load(folder / "out.npz")), said, np.load(folder / "shared.npy")

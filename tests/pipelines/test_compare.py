@@ -176,7 +176,7 @@ def test_sigterm_stops_the_run_at_hand_too(configs, tiny_data, tmp_path):
         assert process.poll() is None and time.monotonic() < until
         time.sleep(0.005)
     process.send_signal(signal.SIGTERM)
-    assert process.wait(timeout=120) == 0
+    assert process.wait(timeout=300) == 0
     with hold(run / "lock"):  # nobody trains there any more
         assert not (run / "model.keras").exists() and not (run / "evaluation.json").exists()
 

@@ -50,7 +50,7 @@ def test_scores_are_those_of_brute_force(size, bits, first):
     np.testing.assert_array_equal(index.codes(), codes)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.integers(1, 300), st.integers(1, 9), st.integers(1, 40), st.integers(0, 1000))
 def test_any_shape_agrees_with_brute_force(size, slots, n, seed):
     rng = np.random.default_rng(seed)

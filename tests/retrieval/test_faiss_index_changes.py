@@ -131,7 +131,7 @@ def test_an_opened_index_saves_into_a_new_folder_whole(tmp_path):
     index.save(tmp_path / "a")  # its own folder still takes it
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(
     st.sampled_from([None, "audio", "image"]),
     st.dictionaries(

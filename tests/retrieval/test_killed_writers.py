@@ -22,7 +22,7 @@ def test_a_killed_writer_leaves_the_old_index_or_the_new_one(work, tmp_path):
             env=env,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=300,
         )
     assert done.returncode == 0, done.stderr
     steps, old, new = map(int, done.stdout.split())

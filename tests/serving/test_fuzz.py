@@ -116,7 +116,7 @@ def drive_raw(port, requests):
     statuses = Counter()
 
     @seed(7)
-    @settings(max_examples=requests, deadline=None, database=None, phases=[Phase.generate])
+    @settings(max_examples=requests, database=None, phases=[Phase.generate])
     @given(st.lists(st.tuples(st.integers(0, len(good)), st.binary(max_size=6)), min_size=1, max_size=4))
     def send(changes):
         data = bytearray(good)

@@ -69,6 +69,7 @@ def test_records_decode_to_the_same_bits_in_every_stored_form(files: Files) -> N
         dataset = Dataset.open(files.folder / f"data-{form}")
         assert dataset.checksum == checksum
         assert write_files.decoded_sha256(dataset) == files.expected["decoded_sha256"][form]
+    assert len({str(hashes) for hashes in files.expected["decoded_sha256"].values()}) == 1
 
 
 def test_the_fingerprint_of_the_model_is_the_same(files: Files) -> None:

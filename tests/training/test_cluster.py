@@ -159,7 +159,7 @@ def guides_job(tmp_path):
 
 def test_the_guides_job_makes_a_config_that_says_who_is_who(guides_job):
     with guides_job("0") as pod:
-        said, _ = pod.communicate(timeout=60)
+        said, _ = pod.communicate(timeout=240)
     assert pod.returncode == 0 and task_of(MANY, {"TF_CONFIG": said}) == Task(1, 2), said
 
 
@@ -167,4 +167,4 @@ def test_the_guides_job_is_not_done_when_it_was_stopped(guides_job):
     with guides_job("30") as pod:
         pod.stdout.readline()  # it runs
         pod.terminate()
-        assert pod.wait(timeout=60) == 143
+        assert pod.wait(timeout=240) == 143

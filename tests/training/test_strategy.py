@@ -180,7 +180,7 @@ def test_a_worker_that_dies_stops_the_others_and_the_run_goes_on(still, tiny_dat
     both = workers(longer, tiny_data, run)
     wait_for_step(40, run, both[0])
     both[dies].send_signal(signal.SIGKILL)
-    both[dies].communicate(timeout=60)
+    both[dies].communicate(timeout=240)
     left = both[1 - dies]
     _, said = left.communicate(timeout=300)
     assert left.returncode == 2 and f"worker {1 - dies} of 2 lost another" in said, said
