@@ -175,7 +175,7 @@ def encode_batches(
 
 def _check_finite(encoded: Encoded, origin: str) -> None:
     """Refuses latents that are no numbers: all of them get the same code, and no ranking means anything."""
-    bad = ~np.isfinite(encoded.embeddings).all(axis=(1, 2))
+    bad = np.asarray(~np.isfinite(encoded.embeddings).all(axis=(1, 2)))
     if bad.any():
         kind = "recordings" if encoded.modality == "audio" else "pictures"
         raise UserError(

@@ -176,7 +176,7 @@ def save_tokens(path: str | Path, tokens: TokenFile) -> None:
     """
     members = {name: getattr(tokens, name) for name in tokens.__dataclass_fields__}
     members["label_names"] = members["label_names"] or None
-    arrays = {name: np.asarray(value) for name, value in members.items() if value is not None}
+    arrays: dict[str, Any] = {name: np.asarray(value) for name, value in members.items() if value is not None}
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as part, part.open("wb") as file:

@@ -130,7 +130,7 @@ class _Axis(NamedTuple):
     def of(cls, length: int, sample_rate: int) -> _Axis:
         import librosa
 
-        bins = np.fft.rfftfreq(length, 1 / sample_rate)
+        bins = np.fft.rfftfreq(length, 1 / sample_rate).astype(np.float64)
         top = librosa.hz_to_mel(sample_rate / 2, htk=True)
         mel = np.linspace(0, 1, KNOTS)
         hertz = librosa.mel_to_hz(mel * top, htk=True)

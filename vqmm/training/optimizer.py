@@ -236,7 +236,7 @@ class ReplicaClippedAdam(keras.optimizers.Adam):
     def never_moved(self, variable: Any) -> npt.NDArray[np.bool_]:
         """Finds the rows of a variable that have had no gradient but zero: bool[first axis]."""
         velocity = np.asarray(self._velocities[self._get_variable_index(variable)])
-        return ~velocity.reshape(len(velocity), -1).any(axis=1)
+        return np.asarray(~velocity.reshape(len(velocity), -1).any(axis=1))
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         index = self._get_variable_index(variable)
