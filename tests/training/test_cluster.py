@@ -15,6 +15,7 @@ import yaml
 
 from vqmm.config import Train
 from vqmm.errors import UserError
+from vqmm.shipped_configs import config_names
 from vqmm.training import prior_loop, vocoder_loop
 from vqmm.training.cluster import Agreed, Cluster, Task, task_of
 from vqmm.training.loop import Training
@@ -137,15 +138,15 @@ def test_the_guides_job_fits_its_schema_and_keeps_what_it_writes(manifests):
     assert storage["spec"]["accessModes"] == ["ReadWriteMany"]
     (config,) = re.findall(r"--config (\S+)", command)
     copied = re.findall(r"^COPY (\S+) \S+$", (ROOT / "deploy" / "Dockerfile").read_text(), re.MULTILINE)
-    assert (ROOT / config).is_file() and config.split("/")[0] in copied  # the image has it
+    assert config in config_names() and {"vqmm", "configs"} <= {*copied}  # the image has it
 
 
 @pytest.fixture
 def guides_job(tmp_path):
-    """Starts what a pod of the guide's job runs, with a python that says what it was given."""
+    """Starts what a pod of the guide's job runs, with a vqmm that writes what it was given."""
     guide = (ROOT / "docs" / "distributed.md").read_text()
     script = textwrap.dedent(re.search(r"args:\n +- \|\n(.*?)```", guide, re.DOTALL)[1])
-    stub = tmp_path / "python"
+    stub = tmp_path / "vqmm"
     stub.write_text('#!/bin/sh\nprintf "%s\\n" "$TF_CONFIG"\ntrap "exit 0" TERM\nsleep "$NAP" & wait $!\n')
     stub.chmod(0o755)
 

@@ -101,8 +101,8 @@ def _choose() -> FlacDecoder:
     wanted = os.environ.get(VARIABLE, "")
     if wanted not in ("", "libsndfile"):
         raise UserError(
-            f"the environment variable {VARIABLE} is {wanted!r}; it may be 'libsndfile' or unset; unset it, "
-            "and the faster decoder that loads is taken"
+            f"the environment variable {VARIABLE} is {wanted!r}; it may be 'libsndfile', or unset for "
+            "tensorflow-io where its native library loads"
         )
     try:
         held = version("tensorflow-io")
