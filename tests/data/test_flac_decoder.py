@@ -119,7 +119,7 @@ def test_the_environment_may_leave_the_native_decoder_unused(monkeypatch: pytest
     )
     flac_decoder.cache_clear()
     monkeypatch.setenv(VARIABLE, "ffmpeg")
-    with pytest.raises(UserError, match=r"'ffmpeg'; it may be 'libsndfile' or unset; unset it"):
+    with pytest.raises(UserError, match=r"'ffmpeg'; it may be 'libsndfile', or unset for tensorflow-io"):
         flac_decoder()
 
 
