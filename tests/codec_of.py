@@ -40,15 +40,21 @@ def codec_of(config: Config, data: Dataset) -> Codec:
 def shared_codec(config: Config, data: Dataset, made_once: MadeOnce) -> Codec:
     """Returns `codec_of`, with the same weights in all processes of the tests."""
     codec = codec_of(config, data)
-
-    def write(folder: Path) -> None:
-        folder.mkdir()
-        codec.model.save_weights(folder / "model.weights.h5")
-
-    codec.model.load_weights(made_once("codec", write) / "model.weights.h5")
+    codec.model.load_weights(_shared_files(codec, made_once) / "model.weights.h5")
     return codec
 
 
 def shared_export(codec: Codec, made_once: MadeOnce) -> Path:
     """Returns the folder of versions of the SavedModel of `shared_codec`. No test changes it."""
-    return made_once("export", lambda folder: write_saved_model(codec.model, codec.config, folder))
+    return _shared_files(codec, made_once) / "saved_model"
+
+
+def _shared_files(codec: Codec, made_once: MadeOnce) -> Path:
+    """Writes weights and export together: a test may change the model that is in its process."""
+
+    def write(folder: Path) -> None:
+        folder.mkdir()
+        codec.model.save_weights(folder / "model.weights.h5")
+        write_saved_model(codec.model, codec.config, folder / "saved_model")
+
+    return made_once("codec", write)
