@@ -78,7 +78,7 @@ def _old_graphs_are_not_searched_again() -> Iterator[None]:
 
 @pytest.fixture
 def our_messages(caplog: pytest.LogCaptureFixture) -> Callable[[], list[str]]:
-    """What vqmm has logged so far in this test: other libraries log too, TensorFlow by what ran before."""
+    """Returns a function that lists what vqmm itself, and no other library, has logged so far."""
 
     def read() -> list[str]:
         return [r.getMessage() for r in caplog.records if r.name.partition(".")[0] == "vqmm"]
@@ -130,7 +130,7 @@ class NudgingSteps:
 
 @pytest.fixture
 def nudging_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    """For tests of what happens around training steps, whose graph would take most of the time."""
+    """Replaces training steps by `NudgingSteps`, for tests of what happens around steps."""
     monkeypatch.setattr(loop, "StepRunner", NudgingSteps)
 
 

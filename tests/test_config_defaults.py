@@ -86,7 +86,7 @@ def names_in(function: ast.FunctionDef, module: Any) -> dict[str, type[Section]]
 
 
 def chosen(node: ast.expr) -> list[ast.expr]:
-    """What an argument's value may be: the sides of a choice, else the expression."""
+    """Returns what an argument's value may be: both sides of a conditional, else the expression."""
     if isinstance(node, ast.IfExp):
         return [node.body, node.orelse]
     return list(node.values) if isinstance(node, ast.BoolOp) else [node]

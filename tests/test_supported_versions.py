@@ -36,7 +36,7 @@ def pins_of(stack: str, python: str) -> dict[str, Version]:
 
 
 def requirements() -> list[Requirement]:
-    """What the package and its extras require, but for its own extras."""
+    """Returns the requirements of the package and its extras, without those on its own extras."""
     project = PROJECT["project"]
     extras = [lines for name, lines in project["optional-dependencies"].items() if name != "bench"]
     return [

@@ -144,7 +144,7 @@ def test_refusals_come_before_any_training(configs, tiny_data, tmp_path, verb):
 
 
 def test_a_signal_goes_on_to_the_verb_at_hand(tmp_path, monkeypatch):
-    """Which ends before `compare` does."""
+    """A signal ends the verb that runs before it ends `compare`."""
     stub, began, ended = (tmp_path / name for name in ("python", "began", "ended"))
     stub.write_text(f"#!/bin/sh\ntrap 'touch {ended}; exit 0' TERM\ntouch {began}\nsleep 60 & wait $!\n")
     stub.chmod(0o755)

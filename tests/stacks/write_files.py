@@ -120,7 +120,7 @@ def decoded_sha256(dataset: Dataset) -> dict[str, str]:
 
 
 def smallest_margin(model: VQVAE, values: Any, modality: str) -> float:
-    """By how much the nearest code wins, at least, over all kinds of codes and all tokens.
+    """Returns the least lead of the nearest code over the second, over all kinds of codes and all tokens.
 
     Args:
         model: with codes.

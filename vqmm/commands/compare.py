@@ -72,7 +72,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 class Plan(NamedTuple):
-    """What is to be run.
+    """The runs that a comparison needs, and those that are finished.
 
     Attributes:
         files: of the configs, by name.
@@ -87,7 +87,7 @@ class Plan(NamedTuple):
     done: set[Path]
 
     def finished(self, name: str) -> list[int]:
-        """Which seeds of a config are there."""
+        """Returns the seeds of a config whose runs are finished."""
         return [seed for seed, folder in enumerate(self.folders[name]) if folder in self.done]
 
 
