@@ -31,3 +31,12 @@ def test_a_verb_that_loads_tensorflow_writes_nothing():
     env = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=env, capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (0, "1 True\n", "")
+
+
+def test_no_folder_needs_to_be_writable(capfd, monkeypatch):
+    monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "3")
+    with monkeypatch.context() as context:
+        context.setattr("tempfile.tempdir", "/none")
+        with startup_messages_hidden():
+            os.write(2, f"{INFO}ours\n".encode())
+    assert capfd.readouterr().err == "ours\n"

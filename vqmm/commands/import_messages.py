@@ -10,7 +10,6 @@ import contextlib
 import os
 import re
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
@@ -35,7 +34,8 @@ def startup_messages_hidden() -> Iterator[None]:
     startup = re.compile(rf"[{hidden}]\d{{4}} \d\d:\d\d:\d+|{re.escape(BANNER)}")
     sys.stderr.flush()
     terminal = os.dup(2)
-    with tempfile.TemporaryFile() as written:
+    # In memory: a container may have no folder to write to.
+    with os.fdopen(os.memfd_create("stderr"), "w+b") as written:
         os.dup2(written.fileno(), 2)
         try:
             yield
